@@ -1,0 +1,28 @@
+"""Step 1: collect rollouts with a random policy.
+
+`parallel_processes` processes play `max_trials` episodes each, of at most `max_frames` steps, with the
+environment's exploration policy. Nobody cares about the score: the pictures are what V learns to see with,
+the sequences are what M learns the world's dynamics from.
+
+reads   nothing
+writes  runs/<exp_name>/config.yaml and rollouts/episode_*.npz (obs, action, reward, done)
+
+examples
+  python 01_generate_data.py
+  python 01_generate_data.py --config config/quickstart.yaml
+  python 01_generate_data.py exp_name=small parallel_processes=2 max_trials=50
+"""
+
+from utils import command_line
+from utils.collection import collect
+from utils.progress import Progress
+
+
+def main() -> None:
+    with command_line.step(1, __doc__) as (config, run):
+        frames = collect(config, run, Progress("rollouts", "frames"))
+        print(f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}")
+
+
+if __name__ == "__main__":
+    command_line.call(main)

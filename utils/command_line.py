@@ -1,0 +1,51 @@
+"""What the scripts' command lines have in common: arguments, and how errors are shown."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils import config as configuration
+from utils.config import Config
+from utils.errors import UsageError
+from utils.run_folder import RunFolder, opened
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The parser of a numbered script; `description` is its docstring."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument(
+        "--config", default="config/carracing.yaml", metavar="FILE", help="configuration of the run (%(default)s)"
+    )
+    result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    return result
+
+
+@contextmanager
+def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder]]:
+    """Reads the command line of numbered script `number` and holds its run folder."""
+    arguments = parser(description).parse_intermixed_args()
+    config = configuration.load(arguments.config, arguments.overrides)
+    with opened(config, number) as run:
+        yield config, run
+
+
+def call(main: Callable[[], None]) -> None:
+    """Runs a script's `main` and ends the process: 2 and a line for bad input, 130 for Ctrl-C."""
+    name = Path(sys.argv[0]).name
+    try:
+        main()
+    except UsageError as error:
+        for line in str(error).splitlines():
+            print(f"{name}: {line}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)
+        sys.exit(130)

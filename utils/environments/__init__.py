@@ -1,0 +1,22 @@
+"""The environments, each with what the rest of the pipeline has to know about it.
+
+Nothing outside this package asks which environment it is: everything that differs is in `Description`.
+Importing this package registers the `WorldModels/` ids with Gymnasium.
+"""
+
+import difflib
+
+from utils.environments.car_racing import DESCRIPTION as _CAR_RACING
+from utils.environments.description import Description
+from utils.errors import UsageError
+
+_DESCRIPTIONS = {description.env_id: description for description in (_CAR_RACING,)}
+
+
+def describe(env_id: str) -> Description:
+    """The description of a registered environment. Raises `UsageError` for an unknown id."""
+    if env_id not in _DESCRIPTIONS:
+        near = difflib.get_close_matches(env_id, _DESCRIPTIONS, n=1, cutoff=0.3)
+        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(_DESCRIPTIONS)}"
+        raise UsageError(f"env_name: no environment {env_id!r}; {known}")
+    return _DESCRIPTIONS[env_id]

@@ -1,0 +1,32 @@
+"""What the pipeline has to know about an environment beyond Gymnasium's interface."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import gymnasium
+import numpy as np
+
+# Sees the observation, uint8 (64, 64, 3), and returns an action, float32 (action_size,).
+Explorer = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Description:
+    """One environment: how to make it, how to act in it, how to explore it, what M predicts of it."""
+
+    env_id: str
+    make: Callable[..., gymnasium.Env]  # make(render_mode=None); observation uint8 (64, 64, 3)
+    make_stock: Callable[..., gymnasium.Env]  # the same from the unmodified environment
+    # How each raw controller output becomes an action: a name in `models.controller.ACTIVATIONS` for each.
+    activations: tuple[str, ...]
+    action_names: tuple[str, ...]
+    # What M predicts beside the next z, and gets back as input at the next step.
+    predicts: Literal["reward", "done"]
+    max_steps: int
+    # Each takes a generator and returns a fresh explorer for one episode.
+    explorations: dict[str, Callable[[np.random.Generator], Explorer]] = field(hash=False)
+
+    @property
+    def action_size(self) -> int:
+        return len(self.activations)

@@ -1,0 +1,86 @@
+"""Episodes on disk: plain uncompressed `.npz`, one a file, written whole or not at all.
+
+Uncompressed, because pictures are read again and again in random order while V trains, and because zlib at
+its fastest would take as long to write a frame as the environment takes to make it.
+"""
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UsageError
+from utils.files import written_aside
+
+
+@dataclass
+class Rollout:
+    """What happened: row t is what was seen, what was done, and what came of it.
+
+    obs: uint8 (T, 64, 64, 3). action: float32 (T, action_size). reward: float32 (T,), received for that
+    action. done: bool (T,), true only where the environment itself ended the episode.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    done: np.ndarray
+
+
+@dataclass
+class Series:
+    """A rollout as V sees it. mu, logvar: float32 (T, z_size); the rest as in `Rollout`."""
+
+    mu: np.ndarray
+    logvar: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    done: np.ndarray
+
+
+_DTYPES = {"obs": np.uint8, "done": np.bool_}  # all others are float32
+
+
+def save(path: Path, episode: Rollout | Series) -> None:
+    with written_aside(path) as aside:
+        np.savez(aside, **{field.name: getattr(episode, field.name) for field in fields(episode)})
+
+
+def load(path: Path, kind: type[Rollout] | type[Series], only: tuple[str, ...] | None = None):
+    """Reads a whole episode, or only the arrays named (the others are None).
+
+    Raises `UsageError` that names the file if it is truncated, damaged, or not an episode of that kind.
+    """
+    names = [field.name for field in fields(kind)]
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if sorted(file.files) != sorted(names):
+                raise ValueError(f"it holds {file.files}, not {names}")
+            arrays = {name: file[name] for name in only or names}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is truncated, damaged or foreign ({error}); delete it and make it again") from None
+    lengths = {len(array) for array in arrays.values()}
+    for name, array in arrays.items():
+        if array.dtype != _DTYPES.get(name, np.float32) or len(lengths) != 1 or 0 in lengths:
+            raise UsageError(f"{path}: {name} is {array.dtype} {array.shape}, not as {kind.__name__} says; delete it")
+    return kind(**{name: arrays.get(name) for name in names})
+
+
+def is_whole(path: Path, kind: type[Rollout] | type[Series]) -> bool:
+    """Whether `path` is a finished episode. Reads the directory at the file's end, which a truncated one lacks."""
+    names = sorted(f"{field.name}.npy" for field in fields(kind))
+    try:
+        with zipfile.ZipFile(path) as file:
+            return sorted(file.namelist()) == names
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list[Path]]:
+    """Training and held-out episodes. Spread evenly, so that each process and V and M hold out the same ones."""
+    if len(paths) < 2:
+        raise UsageError("one episode is not enough: some are held out from training; raise max_trials")
+    every = max(2, round(1 / held_out_fraction))
+    held_out = paths[every - 1 :: every] or paths[-1:]
+    return [path for path in paths if path not in set(held_out)], held_out

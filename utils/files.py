@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.errors import UsageError
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` to write to; renames it to `path` when the block succeeds.
+
+    A kill at any moment leaves either the old file or the new one under `path`. Raises `UsageError` when the
+    disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which Keras and Pillow look at
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UsageError(f"the disk is full: could not write {path}; free some space and run this again") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content) -> None:
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a killed process had half written. Call it with the folder locked."""
+    for path in folder.glob(".[0-9]*.*"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
+    """Holds `folder` for this process alone; the system lets go of it when the process ends, however it ends.
+
+    Waits up to `patience` seconds, since the ranks of a run that was just killed need a moment to end.
+    Raises `UsageError` when another process holds it for longer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "a+") as file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    holder = file.read().strip() or "unknown"
+                    raise UsageError(
+                        f"{folder} is in use by another process (pid {holder}); wait for it or stop it"
+                    ) from None
+                time.sleep(0.1)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,46 @@
+"""Progress on the terminal: a bar where there is one, a plain line now and then where there is not."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """`start(total)`, `advance(n)`, `close()`. Counts in `unit`."""
+
+    QUIET_INTERVAL = 30.0  # seconds between plain lines when the output is not a terminal
+
+    def __init__(self, title: str, unit: str):
+        self._title, self._unit = title, unit
+        self._bar = None
+        self._terminal = sys.stderr.isatty()
+
+    def start(self, total: int, done: int = 0) -> None:
+        self._total, self._done, self._first = total, done, done
+        self._began = self._said = time.monotonic()
+        if self._terminal:
+            self._bar = tqdm(total=total, initial=done, desc=self._title, unit=f" {self._unit}", unit_scale=True)
+
+    def advance(self, count: int = 1, **values: float) -> None:
+        """`values` are shown beside the bar, such as a loss."""
+        self._done += count
+        if self._bar is not None:
+            if values:
+                self._bar.set_postfix(values, refresh=False)
+            self._bar.update(count)
+            return
+        now = time.monotonic()
+        if now - self._said >= self.QUIET_INTERVAL:
+            self._said = now
+            rate = (self._done - self._first) / (now - self._began)
+            shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
+            left = (self._total - self._done) / rate if rate else float("inf")
+            print(
+                f"{self._title}: {self._done} of {self._total} {self._unit}, {rate:.0f}/s, {left:.0f} s left{shown}",
+                flush=True,
+            )
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,105 @@
+"""The rollout engine: many episodes in lock step, one call of the policy for all of them.
+
+Collecting data, training the controller, evaluating and filming differ only in the policy and in what they
+do with each step.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import gymnasium
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to run: the seed of its track, the seed of its own draws, and which candidate drives."""
+
+    env_seed: int
+    draw_seed: int
+    candidate: int = 0
+
+
+@dataclass
+class Outcome:
+    score: float
+    steps: int
+
+
+class Policy(Protocol):
+    def begin(self, lane: int, job: Job) -> None:
+        """An episode starts in `lane`."""
+
+    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        """obs: uint8 (lanes, 64, 64, 3); signal: float32 (lanes,), the reward that came with obs, 0 at the
+        start. Returns actions, float32 (lanes, action_size). Idle lanes hold whatever they held last."""
+
+
+# (lane, job index, obs, action, reward, terminated) after each step of each lane.
+StepHook = Callable[[int, int, np.ndarray, np.ndarray, float, bool], None]
+# (job index, outcome) when an episode ends.
+EndHook = Callable[[int, Outcome], None]
+
+
+def run(
+    envs: Sequence[gymnasium.Env],
+    policy: Policy,
+    jobs: Sequence[Job],
+    max_steps: int,
+    on_step: StepHook | None = None,
+    on_end: EndHook | None = None,
+) -> list[Outcome]:
+    """Plays every job in the lanes `envs`, in order; a lane that ends takes the next. Outcomes in job order.
+
+    What a job does depends on the job, the policy and `len(envs)` alone.
+    """
+    lanes = len(envs)
+    obs = np.zeros((lanes, 64, 64, 3), np.uint8)
+    signal = np.zeros(lanes, np.float32)
+    playing = [-1] * lanes  # the job of each lane
+    outcomes = [Outcome(0.0, 0) for _ in jobs]
+    waiting = iter(range(len(jobs)))
+
+    def begin(lane: int) -> None:
+        playing[lane] = next(waiting, -1)
+        if playing[lane] >= 0:
+            job = jobs[playing[lane]]
+            obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
+            signal[lane] = 0.0
+            policy.begin(lane, job)
+
+    for lane in range(lanes):
+        begin(lane)
+    while any(job >= 0 for job in playing):
+        actions = policy.act(obs, signal)
+        for lane, job in enumerate(playing):
+            if job < 0:
+                continue
+            seen, reward, terminated, truncated, _ = envs[lane].step(actions[lane])
+            outcome = outcomes[job]
+            outcome.score += float(reward)
+            outcome.steps += 1
+            if on_step:
+                on_step(lane, job, obs[lane], actions[lane], float(reward), terminated)
+            obs[lane] = seen
+            signal[lane] = reward
+            if terminated or truncated or outcome.steps >= max_steps:
+                if on_end:
+                    on_end(job, outcome)
+                begin(lane)
+    return outcomes
+
+
+class ExplorationPolicy:
+    """Random policies of an environment's description, a fresh one for each episode."""
+
+    def __init__(self, explore: Callable, lanes: int):
+        self._explore = explore
+        self._explorers = [None] * lanes
+
+    def begin(self, lane: int, job: Job) -> None:
+        self._explorers[lane] = self._explore(np.random.default_rng(job.draw_seed))
+
+    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        return np.stack([explorer(seen) for explorer, seen in zip(self._explorers, obs)])

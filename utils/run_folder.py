@@ -1,0 +1,132 @@
+"""The run folder: where each step finds what came before it and leaves what comes after.
+
+    runs/<exp_name>/
+      config.yaml            the resolved configuration
+      rollouts/              episode_00000.npz ...: obs, action, reward, done
+      vae/                   vae.weights.h5, training state, log, pictures
+      series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
+      rnn/                   rnn.weights.h5, training state, log
+      controller/            best.npz, mean.npz, log.csv, learning curve, resume state
+      videos/
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from utils import config as configuration
+from utils.config import Config
+from utils.errors import UsageError
+from utils.files import locked, remove_leftovers, write_json, written_aside
+
+STEPS = {
+    1: ("rollouts", "01_generate_data.py"),
+    2: ("vae", "02_train_vae.py"),
+    3: ("series", "03_generate_rnn_data.py"),
+    4: ("rnn", "04_train_rnn.py"),
+    5: ("controller", "05_train_controller.py"),
+}
+
+
+class RunFolder:
+    def __init__(self, path: Path):
+        self.path = path
+        self.rollouts, self.vae, self.series, self.rnn, self.controller = (path / name for name, _ in STEPS.values())
+        self.videos = path / "videos"
+        self.vae_weights = self.vae / "vae.weights.h5"
+        self.rnn_weights = self.rnn / "rnn.weights.h5"
+        self.starts = self.series / "starts.npz"
+
+    def rollout(self, index: int) -> Path:
+        return self.rollouts / f"episode_{index:05d}.npz"
+
+    def encoded(self, index: int) -> Path:
+        return self.series / f"episode_{index:05d}.npz"
+
+    def step_folder(self, step: int) -> Path:
+        return self.path / STEPS[step][0]
+
+    def read_config(self) -> Config:
+        """The configuration of an existing run. Raises `UsageError` where there is none."""
+        path = self.path / "config.yaml"
+        if not path.is_file():
+            raise UsageError(f"{self.path} is no run folder: it has no config.yaml")
+        return configuration.load(path)
+
+    def require(self, path: Path, step: int, why: str) -> None:
+        """Raises `UsageError` that names the script to run first when an earlier step left no `path`."""
+        if not path.exists():
+            raise UsageError(f"{path} is missing: {why}; run `python {STEPS[step][1]}` on this configuration first")
+
+    def rollout_paths(self, config: Config) -> list[Path]:
+        """The finished rollouts in order. Raises `UsageError` when step 1 has not collected them all."""
+        paths = [self.rollout(index) for index in range(config.num_episodes)]
+        missing = sum(not path.exists() for path in paths)
+        if missing:
+            raise UsageError(
+                f"{self.rollouts} has {len(paths) - missing} of {len(paths)} episodes; "
+                f"run `python {STEPS[1][1]}` on this configuration first"
+            )
+        return paths
+
+
+@contextlib.contextmanager
+def opened(config: Config, step: int) -> Iterator[RunFolder]:
+    """The run folder of `config`, held for `step` alone, its settings checked against those it was made with."""
+    run = RunFolder(Path(config.runs_folder) / config.exp_name)
+    if step > 1 and not (run.path / "config.yaml").exists():
+        raise UsageError(f"there is no run in {run.path} yet; run `python {STEPS[1][1]}` on this configuration first")
+    with locked(run.step_folder(step)):
+        remove_leftovers(run.step_folder(step))
+        _agree(run, config)
+        with written_aside(run.path / "config.yaml") as aside:
+            aside.write_text(configuration.dump(config))
+        yield run
+
+
+def _begun(run: RunFolder, step: int) -> bool:
+    """A step has begun when its folder has anything that is not a lock or a half-written file."""
+    if step == 0:
+        return any(_begun(run, later) for later in STEPS)
+    folder = run.step_folder(step)
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def _agree(run: RunFolder, config: Config) -> None:
+    """Refuses a run folder made with other settings than those asked for."""
+    path = run.path / "config.yaml"
+    if not path.exists():
+        return
+    stored = yaml.safe_load(path.read_text())
+    differing = [
+        f"{path}: made with {key}: {stored.get(key)!r}, now asked for {getattr(config, key)!r}; "
+        "give it back its value, or choose another exp_name"
+        for step in (0, 1, 2, 4, 5)
+        if _begun(run, step)
+        for key in configuration.fixed_keys(step)
+        if stored.get(key) != getattr(config, key)
+    ]
+    if differing:
+        raise UsageError("\n".join(differing))
+
+
+def fingerprint(*paths: Path) -> str:
+    """Names the content of files: what is made from V's or M's weights remembers which weights those were."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check_source(folder: Path, source: str, made_from: str, remedy: str) -> None:
+    """Records in `folder` what its content is made from, or refuses if it was made from something else."""
+    path = folder / "source.json"
+    if path.exists():
+        if json.loads(path.read_text())["source"] != source:
+            raise UsageError(f"{folder} was made from other {made_from} than the run has now; {remedy}")
+    else:
+        write_json(path, {"source": source, "made_from": made_from})
