@@ -20,6 +20,7 @@ import yaml
 
 from utils import config as configuration
 from utils.config import Config
+from utils.episodes import Rollout, Series, is_whole
 from utils.errors import UsageError
 from utils.files import locked, remove_leftovers, write_json, written_aside
 
@@ -63,13 +64,23 @@ class RunFolder:
             raise UsageError(f"{path} is missing: {why}; run `python {STEPS[step][1]}` on this configuration first")
 
     def rollout_paths(self, config: Config) -> list[Path]:
-        """The finished rollouts in order. Raises `UsageError` when step 1 has not collected them all."""
-        paths = [self.rollout(index) for index in range(config.num_episodes)]
+        """The rollouts in order. Raises `UsageError` when some are missing or truncated."""
+        return self._episode_paths(config, self.rollout, Rollout, 1)
+
+    def series_paths(self, config: Config) -> list[Path]:
+        """The encoded episodes in order. Raises `UsageError` when some are missing or truncated."""
+        return self._episode_paths(config, self.encoded, Series, 3)
+
+    def _episode_paths(self, config: Config, name, kind, step: int) -> list[Path]:
+        paths = [name(index) for index in range(config.num_episodes)]
+        remedy = f"run `python {STEPS[step][1]}` on this configuration"
+        for path in paths:
+            if path.exists() and not is_whole(path, kind):
+                raise UsageError(f"{path} is truncated or damaged; {remedy}, it makes damaged episodes again")
         missing = sum(not path.exists() for path in paths)
         if missing:
             raise UsageError(
-                f"{self.rollouts} has {len(paths) - missing} of {len(paths)} episodes; "
-                f"run `python {STEPS[1][1]}` on this configuration first"
+                f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )
         return paths
 

@@ -1,0 +1,33 @@
+"""Step 2: train V, the variational autoencoder.
+
+V learns to squeeze a 64x64x3 picture into z, `z_size` numbers drawn from the mu and logvar it encodes the
+picture to, and to make the picture from z again. It trains for `vae_num_epoch` epochs on all rollouts but
+the held-out ones. A run that was stopped goes on from its last minute.
+
+reads   runs/<exp_name>/rollouts
+writes  runs/<exp_name>/vae: vae.weights.h5, log.csv, reconstructions.png, TensorBoard's log, state.npz
+
+examples
+  python 02_train_vae.py
+  python 02_train_vae.py --config config/quickstart.yaml
+  python 02_train_vae.py vae_num_epoch=20 vae_precision=float32
+"""
+
+from utils import command_line, compute
+
+
+def main() -> None:
+    with command_line.step(2, __doc__) as (config, run):
+        compute.start_tensorflow()
+        from utils.progress import Progress
+        from utils.vae_training import train_vae
+
+        last = train_vae(config, run, Progress("V", "images"))
+        print(
+            f"held-out reconstruction loss {last['held_out_reconstruction']:.1f}, KL {last['held_out_kl']:.1f}; "
+            f"pictures in {run.vae / 'reconstructions.png'}"
+        )
+
+
+if __name__ == "__main__":
+    command_line.call(main)

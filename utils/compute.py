@@ -1,0 +1,56 @@
+"""How TensorFlow uses the machine: quietly, with the threads and the precision that it is told."""
+
+import os
+
+
+def start_tensorflow(threads: int | None = None):
+    """Imports TensorFlow and returns it. threads: cores it may use; None leaves all of them.
+
+    Call it before anything else imports TensorFlow or Keras.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if threads:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ[name] = str(threads)
+    with _silenced_stderr():
+        import tensorflow as tf
+
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf
+
+
+class _silenced_stderr:
+    """TensorFlow's C++ start-up notes (missing CUDA, oneDNN, CPU flags) cannot be switched off otherwise."""
+
+    def __enter__(self):
+        self._saved = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+
+    def __exit__(self, *exception):
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
+
+
+def precision(asked: str) -> str:
+    """Resolves "auto" to "bfloat16" where the hardware multiplies bfloat16, to "float32" elsewhere."""
+    if asked != "auto":
+        return asked
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+        return "bfloat16" if capability >= (8, 0) else "float32"
+    try:
+        flags = open("/proc/cpuinfo").read()
+    except OSError:
+        return "float32"
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"

@@ -1,0 +1,114 @@
+"""What training V and training M have in common: a loop that can be killed at any moment and goes on."""
+
+import csv
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import UsageError
+from utils.files import written_aside
+from utils.progress import Progress
+
+
+class Training:
+    """Steps, log and resumable state of one network, in `folder`.
+
+    state.npz   every variable of network and optimiser, the step, the log so far
+    log.csv     a row each `log_every` steps; the same goes to TensorBoard
+    """
+
+    CHECKPOINT_SECONDS = 60.0
+
+    def __init__(self, folder: Path, variables: list, log_every: int):
+        self._folder, self._variables, self._log_every = folder, variables, log_every
+        self._path = folder / "state.npz"
+        self.rows: list[dict[str, float]] = []
+        self.step = 0
+        if self._path.exists():
+            self._restore()
+        self._logged = len(self.rows)
+
+    def _restore(self) -> None:
+        try:
+            with np.load(self._path, allow_pickle=False) as state:
+                self.step, self.rows = int(state["step"]), json.loads(str(state["rows"]))
+                for index, variable in enumerate(self._variables):
+                    variable.assign(state[f"variable_{index}"])
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise UsageError(
+                f"{self._path} is no training state of this network ({error}); delete it to begin again"
+            ) from None
+
+    def save(self) -> None:
+        """State first, as one file; the CSV and TensorBoard only show what is in it."""
+        arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
+        with written_aside(self._path) as aside, open(aside, "wb") as file:
+            np.savez(file, step=self.step, rows=json.dumps(self.rows), **arrays)
+        if not self.rows:
+            return
+        with written_aside(self._folder / "log.csv") as aside, open(aside, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0].keys())
+            writer.writeheader()
+            writer.writerows(self.rows)
+        with self._writer.as_default():
+            for row in self.rows[self._logged :]:
+                for name, value in row.items():
+                    if name != "step":
+                        tf.summary.scalar(name, value, step=row["step"])
+        self._writer.flush()
+        self._logged = len(self.rows)
+
+    def run(
+        self,
+        total_steps: int,
+        batches: Iterable,
+        train_step: Callable[..., dict[str, tf.Tensor]],
+        held_out: Callable[[], dict[str, float]],
+        progress: Progress,
+        items_per_step: int,
+    ) -> None:
+        """Trains up to `total_steps`. train_step(batch, step) returns losses; held_out() returns losses."""
+        self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
+        progress.start(total_steps * items_per_step, self.step * items_per_step)
+        sums: dict[str, float] = {}
+        count, saved, began, first = 0, time.monotonic(), time.monotonic(), self.step
+        for batch in batches:
+            losses = train_step(batch, tf.constant(self.step, tf.int64))
+            self.step += 1
+            count += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            progress.advance(items_per_step, **{name: float(value) for name, value in losses.items()})
+            if self.step % self._log_every == 0 or self.step == total_steps:
+                row = {name: round(total / count, 5) for name, total in sums.items()}
+                row |= {f"held_out_{name}": round(value, 5) for name, value in held_out().items()}
+                speed = (self.step - first) * items_per_step / (time.monotonic() - began)
+                self.rows.append({"step": self.step, **row, "per_second": round(speed, 1)})
+                if not all(np.isfinite(value) for value in row.values()):
+                    raise UsageError(f"training diverged at step {self.step}: {row}; lower the learning rate")
+                sums, count, began, first = {}, 0, time.monotonic(), self.step
+            if time.monotonic() - saved > self.CHECKPOINT_SECONDS or self.step == total_steps:
+                self.save()
+                saved = time.monotonic()
+            if self.step == total_steps:
+                break
+        progress.close()
+
+
+def save_weights(model, path: Path) -> None:
+    with written_aside(path) as aside:
+        model.save_weights(aside)
+
+
+def load_weights(model, path: Path) -> None:
+    """Raises `UsageError` when `path` holds no weights of this network."""
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} holds no weights of this {model.name} network: {reason}") from None
