@@ -1,0 +1,29 @@
+"""Step 3: encode the rollouts with V.
+
+Each picture becomes the mu and logvar of its latent vector, stored with the action, reward and done that
+belong to it: a series. The first frames' are kept apart: dreams start from them.
+
+reads   runs/<exp_name>/rollouts and vae
+writes  runs/<exp_name>/series: episode_*.npz (mu, logvar, action, reward, done), starts.npz
+
+examples
+  python 03_generate_rnn_data.py
+  python 03_generate_rnn_data.py --config config/quickstart.yaml
+  python 03_generate_rnn_data.py exp_name=small parallel_processes=2 max_trials=50
+"""
+
+from utils import command_line, compute
+
+
+def main() -> None:
+    with command_line.step(3, __doc__) as (config, run):
+        compute.start_tensorflow()
+        from utils.encoding import encode_rollouts
+        from utils.progress import Progress
+
+        frames = encode_rollouts(config, run, Progress("series", "episodes"))
+        print(f"{config.num_episodes} series, {frames} frames in {run.series}")
+
+
+if __name__ == "__main__":
+    command_line.call(main)

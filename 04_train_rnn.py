@@ -1,0 +1,35 @@
+"""Step 4: train M, the MDN-RNN.
+
+M reads a series step by step: the latent vector z, drawn anew from mu and logvar for each batch, the action
+and the previous reward. It learns to predict the next z, as a mixture of normal distributions for each of
+its numbers, and the reward. A run that was stopped goes on from its last minute.
+
+reads   runs/<exp_name>/series
+writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, TensorBoard's log, state.npz
+
+examples
+  python 04_train_rnn.py
+  python 04_train_rnn.py --config config/quickstart.yaml
+  python 04_train_rnn.py rnn_num_steps=500 rnn_batch_size=50
+"""
+
+from utils import command_line, compute
+
+
+def main() -> None:
+    with command_line.step(4, __doc__) as (config, run):
+        compute.start_tensorflow()
+        from utils.environments import describe
+        from utils.progress import Progress
+        from utils.rnn_training import train_rnn
+
+        last = train_rnn(config, run, Progress("M", "steps"))
+        predicts = describe(config.env_name).predicts
+        print(
+            f"held-out NLL of the next z {last['held_out_nll']:.3f} a dimension, loss of the {predicts} "
+            f"{last[f'held_out_{predicts}']:.3f}; log in {run.rnn / 'log.csv'}"
+        )
+
+
+if __name__ == "__main__":
+    command_line.call(main)

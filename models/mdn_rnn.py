@@ -1,0 +1,142 @@
+"""M: the MDN-RNN that predicts the next latent vector and reward (or end) from the past.
+
+Chapter, "The MDN-RNN Architecture": an LSTM over [z, action, signal] and a dense layer that makes, for each
+dimension of the next z, a mixture of normal distributions, and beside them one number: the predicted reward,
+or the logit of the episode's end. The signal is the reward (or end) that came with z.
+"""
+
+import math
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+# Raw logvars are clipped to this: a standard deviation of 5e-5 to 2e4 is no loss in a latent space of
+# standard normals, and exp(-logvar) times the square of any sane error stays far inside float32.
+LOGVAR_LIMIT = 20.0
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+class Mixture(NamedTuple):
+    """Of each dimension of the next z. All float32 (..., z_size, num_mixture)."""
+
+    logpi: tf.Tensor  # log weights, normalised over the last axis
+    mu: tf.Tensor
+    logvar: tf.Tensor
+
+
+class MDNRNN(keras.Model):
+    """z_size, action_size, rnn_size, num_mixture: the sizes. precision: "float32" or "bfloat16" (mixed).
+
+    At the chapter's sizes 36 inputs, 256 LSTM units, 5 * 3 * 32 + 1 = 481 outputs.
+    """
+
+    def __init__(
+        self, z_size: int, action_size: int, rnn_size: int, num_mixture: int, precision="float32", seed=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.z_size, self.action_size, self.rnn_size, self.num_mixture = z_size, action_size, rnn_size, num_mixture
+        policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        seeds = keras.random.SeedGenerator(seed)
+
+        def initializer(kind):
+            return kind(seed=seeds)
+
+        self.lstm = layers.LSTM(
+            rnn_size,
+            return_sequences=True,
+            kernel_initializer=initializer(keras.initializers.GlorotUniform),
+            recurrent_initializer=initializer(keras.initializers.Orthogonal),
+            dtype=policy,
+            name="lstm",
+        )
+        self.mdn = layers.Dense(
+            self.output_size,
+            kernel_initializer=initializer(keras.initializers.GlorotUniform),
+            dtype="float32",
+            name="mdn",
+        )
+        self.build((None, None, self.input_size))
+
+    @property
+    def input_size(self) -> int:
+        return self.z_size + self.action_size + 1
+
+    @property
+    def output_size(self) -> int:
+        return 3 * self.z_size * self.num_mixture + 1
+
+    def build(self, input_shape):
+        self.lstm.build(input_shape)
+        self.mdn.build((*input_shape[:-1], self.rnn_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
+        return self.mdn(tf.cast(self.lstm(inputs, training=training), tf.float32))
+
+    def step(self, inputs, h, c):
+        """One step of the LSTM. inputs: (batch, input_size); h, c and the two results: (batch, rnn_size)."""
+        cell = self.lstm.cell
+        kernel = tf.concat([cell.kernel, cell.recurrent_kernel], axis=0)
+        gates = tf.matmul(tf.concat([inputs, h], axis=1), kernel) + cell.bias
+        i, f, g, o = tf.split(gates, 4, axis=1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    def split(self, outputs) -> tuple[Mixture, tf.Tensor]:
+        """Raw outputs (..., output_size) to the mixture and the predicted reward or end logit, (...)."""
+        raw, prediction = outputs[..., :-1], outputs[..., -1]
+        shape = tf.concat([tf.shape(raw)[:-1], [3, self.z_size, self.num_mixture]], axis=0)
+        logpi, mu, logvar = tf.unstack(tf.reshape(raw, shape), axis=-3)
+        logvar = tf.clip_by_value(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT)
+        return Mixture(tf.nn.log_softmax(logpi, axis=-1), mu, logvar), prediction
+
+
+def mixture_nll(mixture: Mixture, z) -> tf.Tensor:
+    """Negative log-likelihood of z, float32 (..., z_size), under the mixture; the same shape, in nats.
+
+    Summed over components in log space, so that a z far from every component costs much, not infinity.
+    """
+    deviation = (z[..., None] - mixture.mu) * tf.exp(-0.5 * mixture.logvar)
+    log_normal = -0.5 * tf.square(deviation) - 0.5 * mixture.logvar - _HALF_LOG_TWO_PI
+    return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
+
+
+def sample_mixture(mixture: Mixture, temperature, seed) -> tf.Tensor:
+    """Draws the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
+
+    temperature (tau): log weights are divided by it and standard deviations multiplied by its root, so that
+    it makes the dream livelier above 1 and near 0 picks the mean of the likeliest component (original code).
+    seed: int (2,), as for TensorFlow's stateless draws; the same seed draws the same.
+    """
+    seeds = tf.random.split(seed, 2)
+    shape = tf.shape(mixture.logpi)
+    uniform = tf.random.stateless_uniform(shape, seeds[0], minval=1e-20)
+    gumbel = -tf.math.log(-tf.math.log(uniform))
+    chosen = tf.argmax(mixture.logpi / temperature + gumbel, axis=-1)
+    one_hot = tf.one_hot(chosen, shape[-1])
+    mu, logvar = (tf.reduce_sum(one_hot * of, axis=-1) for of in (mixture.mu, mixture.logvar))
+    noise = tf.random.stateless_normal(tf.shape(mu), seeds[1])
+    return mu + tf.exp(0.5 * logvar) * tf.sqrt(temperature) * noise
+
+
+def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_mask, predicts: str):
+    """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Their sum is what is minimised.
+
+    outputs: float32 (batch, time, output_size). next_z: (batch, time, z_size). next_signal, and the masks,
+    1 where there is something to predict and 0 in the padding: float32 (batch, time).
+    predicts: "reward" for squared error, "done" for cross-entropy with the rare ends weighted tenfold.
+    """
+    mixture, prediction = model.split(outputs)
+    z_loss = _masked_mean(tf.reduce_mean(mixture_nll(mixture, next_z), axis=-1), z_mask)
+    if predicts == "reward":
+        losses = tf.square(prediction - next_signal)
+    else:
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_signal, prediction) * (1 + 9 * next_signal)
+    return z_loss, _masked_mean(losses, signal_mask)
+
+
+def _masked_mean(values, mask):
+    return tf.reduce_sum(values * mask) / tf.maximum(tf.reduce_sum(mask), 1.0)

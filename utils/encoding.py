@@ -1,0 +1,63 @@
+"""Step 3's work: every rollout through V's encoder, so that M never has to look at a picture."""
+
+import numpy as np
+import tensorflow as tf
+
+from models.vae import VAE, images_from_obs
+from utils import episodes
+from utils.config import Config
+from utils.episodes import Rollout, Series
+from utils.files import written_aside
+from utils.frame_stream import prefetched
+from utils.progress import Progress
+from utils.run_folder import STEPS, RunFolder, check_source, fingerprint
+from utils.vae_training import load_vae
+
+BATCH = 256
+
+
+def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
+    """Encodes the episodes that are not encoded yet and gathers the first frames. Returns how many frames."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
+    paths = run.rollout_paths(config)
+    redo = f"delete {run.series} and run `python {STEPS[3][1]}` again"
+    check_source(run.series, fingerprint(run.vae_weights), "V's weights", redo)
+    todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
+    progress.start(len(todo))
+    if todo:
+        encode = _encoder(load_vae(config, run))
+        rollouts = ((index, episodes.load(paths[index], Rollout)) for index in todo)
+        for index, rollout in prefetched(rollouts, depth=4):
+            mu, logvar = encode(rollout.obs)
+            series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
+            episodes.save(run.encoded(index), series)
+            progress.advance()
+    progress.close()
+    return _gather_starts(config, run)
+
+
+def _encoder(vae: VAE):
+    """A function of uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size), in batches of one size."""
+
+    @tf.function(input_signature=[tf.TensorSpec((BATCH, 64, 64, 3), tf.uint8)])
+    def encode_batch(obs):
+        return vae.encode_mu_logvar(images_from_obs(obs), training=False)
+
+    def encode(obs):
+        parts = []
+        for begin in range(0, len(obs), BATCH):
+            batch = obs[begin : begin + BATCH]
+            padded = np.pad(batch, [(0, BATCH - len(batch))] + [(0, 0)] * 3)
+            parts.append([np.asarray(part)[: len(batch)] for part in encode_batch(padded)])
+        mu, logvar = zip(*parts)
+        return np.concatenate(mu), np.concatenate(logvar)
+
+    return encode
+
+
+def _gather_starts(config: Config, run: RunFolder) -> int:
+    """Writes mu and logvar, (episodes, z_size), of every first frame: where dreams start from."""
+    series = [episodes.load(path, Series, only=("mu", "logvar")) for path in run.series_paths(config)]
+    with written_aside(run.starts) as aside, open(aside, "wb") as file:
+        np.savez(file, mu=np.stack([s.mu[0] for s in series]), logvar=np.stack([s.logvar[0] for s in series]))
+    return sum(len(s.mu) for s in series)

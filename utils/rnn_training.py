@@ -1,0 +1,155 @@
+"""Step 4's work: M learns from the series what comes next."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.mdn_rnn import MDNRNN, mdn_rnn_losses
+from utils import compute, episodes, seeding
+from utils.config import Config
+from utils.environments import describe
+from utils.episodes import Series
+from utils.frame_stream import prefetched
+from utils.progress import Progress
+from utils.run_folder import STEPS, RunFolder, check_source, fingerprint
+from utils.training import Training, load_weights, save_weights
+
+HELD_OUT_SEQUENCES = 50
+NUM_LOGS = 40
+
+
+class Batch(NamedTuple):
+    """float32. mu, logvar: (batch, time, z_size); action: (batch, time, action_size); signal, the reward or end
+    that came of the action, and mask, 1 where the episode has a step: (batch, time)."""
+
+    mu: np.ndarray
+    logvar: np.ndarray
+    action: np.ndarray
+    signal: np.ndarray
+    mask: np.ndarray
+
+
+class SequenceSet:
+    """Series in memory, 0.3 KB a step, dealt out as padded batches of whole episodes or random crops of them."""
+
+    def __init__(self, paths, config: Config):
+        series = [episodes.load(path, Series) for path in paths]
+        predicts = describe(config.env_name).predicts
+        self._lengths = np.array([len(s.mu) for s in series])
+        self._begins = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])
+        self._arrays = [np.concatenate([getattr(s, name) for s in series]) for name in ("mu", "logvar", "action")]
+        self._arrays.append(np.concatenate([getattr(s, predicts) for s in series]).astype(np.float32))
+        self.time = int(min(config.rnn_max_seq_len, self._lengths.max()))
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def batch(self, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
+        """The episodes `chosen`, each from its start, or from a random step if it is longer than `time`."""
+        spare = np.maximum(self._lengths[chosen] - self.time, 0)
+        begins = self._begins[chosen] + rng.integers(0, spare + 1)
+        mask = np.arange(self.time) < np.minimum(self._lengths[chosen], self.time)[:, None]
+        rows = np.where(mask, begins[:, None] + np.arange(self.time), 0)
+        arrays = [array[rows] * mask.reshape(mask.shape + (1,) * (array.ndim - 1)) for array in self._arrays]
+        return Batch(*arrays, mask.astype(np.float32))
+
+    def batches(self, first_step: int, size: int, seed: int) -> Iterator[Batch]:
+        """Endless; each batch depends on (seed, step) alone."""
+        step = first_step
+        while True:
+            rng = seeding.generator(seed, "sequences", step)
+            chosen = rng.choice(len(self), size, replace=len(self) < size)
+            yield self.batch(chosen, rng)
+            step += 1
+
+
+def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
+    """Trains M up to `rnn_num_steps` iterations and writes weights and log. Returns the last log row."""
+    run.require(run.starts, 3, "the rollouts are not encoded yet")
+    paths = run.series_paths(config)
+    check_source(
+        run.rnn,
+        fingerprint(run.vae_weights),
+        "V's weights",
+        f"delete {run.series} and {run.rnn}, then run `python {STEPS[3][1]}` and `python {STEPS[4][1]}` again",
+    )
+    training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
+    training_set, held_out_set = SequenceSet(training_paths, config), SequenceSet(held_out_paths, config)
+
+    keras.utils.set_random_seed(config.seed)
+    model = build_rnn(config)
+    train_step, losses, optimizer = _steps(model, config)
+    training = Training(
+        run.rnn, model.trainable_variables + optimizer.variables, max(1, config.rnn_num_steps // NUM_LOGS)
+    )
+    held_out_batch = held_out_set.batch(
+        np.arange(min(len(held_out_set), HELD_OUT_SEQUENCES)), seeding.generator(config.seed, "held-out sequences")
+    )
+
+    def held_out() -> dict[str, float]:
+        return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
+
+    if training.step < config.rnn_num_steps:
+        batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.seed), depth=4)
+        training.run(
+            config.rnn_num_steps, batches, train_step, held_out, progress, config.rnn_batch_size * training_set.time
+        )
+        save_weights(model, run.rnn_weights)
+    elif not run.rnn_weights.exists():  # killed between the last state and the weights
+        save_weights(model, run.rnn_weights)
+    return training.rows[-1]
+
+
+def build_rnn(config: Config) -> MDNRNN:
+    return MDNRNN(
+        config.z_size,
+        describe(config.env_name).action_size,
+        config.rnn_size,
+        config.rnn_num_mixture,
+        compute.precision(config.rnn_precision),
+        config.seed,
+        name="mdn_rnn",
+    )
+
+
+def _steps(model: MDNRNN, config: Config):
+    predicts = describe(config.env_name).predicts
+    rate = keras.optimizers.schedules.ExponentialDecay(config.rnn_learning_rate, 1, config.rnn_learning_rate_decay)
+    optimizer = keras.optimizers.Adam(rate, clipvalue=config.rnn_grad_clip)
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    def forward(batch: Batch, step, training: bool):
+        """Row t sees z, action and the signal before it, and is asked for the next z and the signal after."""
+        noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.seed, step]))
+        z = batch.mu + tf.exp(0.5 * batch.logvar) * noise
+        before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
+        outputs = model(tf.concat([z, batch.action, before[..., None]], axis=-1), training=training)
+        next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
+        next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # of an episode's last step no next z is known
+        nll, prediction = mdn_rnn_losses(model, outputs, next_z, batch.signal, next_mask, batch.mask, predicts)
+        return {"loss": nll + prediction, "nll": nll, predicts: prediction}
+
+    @tf.function
+    def train_step(batch, step):
+        with tf.GradientTape() as tape:
+            losses = forward(batch, step, training=True)
+        optimizer.apply(tape.gradient(losses["loss"], variables), variables)
+        return losses
+
+    @tf.function
+    def held_out_losses(batch, step):
+        return forward(batch, step, training=False)
+
+    return train_step, held_out_losses, optimizer
+
+
+def load_rnn(config: Config, run: RunFolder) -> MDNRNN:
+    """The trained M of a run."""
+    run.require(run.rnn_weights, 4, "M is not trained yet")
+    model = build_rnn(config)
+    load_weights(model, run.rnn_weights)
+    return model
