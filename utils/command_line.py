@@ -23,11 +23,16 @@ def parser(description: str) -> argparse.ArgumentParser:
     return result
 
 
+def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namespace]:
+    """The configuration that the command line asks for, and its other arguments."""
+    arguments = parser.parse_intermixed_args()
+    return configuration.load(arguments.config, arguments.overrides), arguments
+
+
 @contextmanager
 def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder]]:
     """Reads the command line of numbered script `number` and holds its run folder."""
-    arguments = parser(description).parse_intermixed_args()
-    config = configuration.load(arguments.config, arguments.overrides)
+    config, _ = configured(parser(description))
     with opened(config, number) as run:
         yield config, run
 

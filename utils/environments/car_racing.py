@@ -1,5 +1,7 @@
 """CarRacing as the agent sees it: Gymnasium's physics, track, reward and end, a 64x64 observation."""
 
+from pathlib import Path
+
 import Box2D
 import cv2
 import gymnasium
@@ -11,6 +13,7 @@ from utils.environments.car_racing_renderer import SIZE, Renderer
 from utils.environments.description import Description
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+_PUBLISHED = Path(__file__).parent / "published"
 BAR_ROW = 84  # the status bar begins here in the stock 96x96 observation
 
 
@@ -94,4 +97,9 @@ DESCRIPTION = Description(
     predicts="reward",
     max_steps=1000,
     explorations=EXPLORATIONS,
+    baseline="uniform",
+    published_curves={
+        "original, candidates' mean (hardmaru)": _PUBLISHED / "learning_curve_carracing_hardmaru.csv",
+        "mean of the population, 128 tracks (wellmer)": _PUBLISHED / "evaluations_carracing_wellmer.csv",
+    },
 )

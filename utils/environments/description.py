@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import gymnasium
@@ -26,6 +27,9 @@ class Description:
     max_steps: int
     # Each takes a generator and returns a fresh explorer for one episode.
     explorations: dict[str, Callable[[np.random.Generator], Explorer]] = field(hash=False)
+    baseline: str  # the exploration that trained agents are compared with
+    # Learning curves to draw behind ours: label to CSV with generation and mean_reward or mean.
+    published_curves: dict[str, Path] = field(hash=False)
 
     @property
     def action_size(self) -> int:

@@ -1,0 +1,32 @@
+"""Step 5: train C, the controller, with CMA-ES.
+
+The orchestrator asks a cma object for a population of `controller_num_worker` x `controller_num_worker_trial`
+candidates; workers drive each of them through `controller_num_episode` episodes with V and M; the scores go
+back into the cma object. Every `controller_eval_steps` generations the mean of the population drives on
+fresh tracks, and the best one by that is kept. A run that was stopped goes on where it was.
+
+reads   runs/<exp_name>/vae and rnn
+writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, learning_curve.png,
+        TensorBoard's log, resume.pkl
+
+examples
+  python 05_train_controller.py
+  python 05_train_controller.py --config config/quickstart.yaml --workers 2
+  mpiexec -n 9 python 05_train_controller.py controller_num_generation=400
+"""
+
+import sys
+
+from utils import command_line
+from utils.evolution import ranks
+from utils.evolution.session import evolve
+
+
+def main() -> None:
+    parser = command_line.parser(__doc__)
+    ranks.worker_option(parser)
+    sys.exit(evolve(parser))
+
+
+if __name__ == "__main__":
+    command_line.call(main)

@@ -1,0 +1,62 @@
+"""V and M in step with an environment, and C on top: what happens between two frames, as one compiled graph."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from models.controller import controller_actions
+from models.mdn_rnn import MDNRNN
+from models.vae import VAE, images_from_obs
+
+
+class WorldModel:
+    """The state of `lanes` agents that see, remember and act together.
+
+    activations: of the controller's outputs. inputs: what C reads, of "z", "h", "c", in that order.
+    sample: whether z is drawn from V's (mu, logvar) or is mu.
+    """
+
+    def __init__(
+        self, vae: VAE, rnn: MDNRNN, activations: tuple[str, ...], inputs: Sequence[str], bias: bool, sample: bool,
+        lanes: int, num_parameters: int,
+    ):  # fmt: skip
+        self.lanes, self.z_size, self.sample = lanes, rnn.z_size, sample
+        self._parameters = np.zeros((lanes, num_parameters), np.float32)
+        self._parameters_on_device = None
+        self._keep = np.ones((lanes, 1), np.float32)
+        self._h = tf.zeros((lanes, rnn.rnn_size))
+        self._c = tf.zeros((lanes, rnn.rnn_size))
+        self.z: tf.Tensor | None = None  # of the last step, (lanes, z_size)
+
+        @tf.function(autograph=False)
+        def step(obs, signal, keep, noise, h, c, parameters):
+            mu, logvar = vae.encode_mu_logvar(images_from_obs(obs), training=False)
+            z = mu + tf.exp(0.5 * logvar) * noise if sample else mu
+            h, c = h * keep, c * keep
+            known = {"z": z, "h": h, "c": c}
+            features = tf.concat([known[name] for name in inputs], axis=1)
+            actions = controller_actions(parameters, features, activations, bias)
+            h, c = rnn.step(tf.concat([z, actions, signal[:, None]], axis=1), h, c)
+            return actions, z, h, c
+
+        self._step = step
+
+    def begin(self, lane: int, parameters: np.ndarray) -> None:
+        """A new episode in `lane`: forget the last one. parameters: float32 (num_parameters,)."""
+        self._keep[lane] = 0.0
+        self._parameters[lane] = parameters
+        self._parameters_on_device = None
+
+    def act(self, obs: np.ndarray, signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Sees, acts, remembers. obs: uint8 (lanes, 64, 64, 3). signal: float32 (lanes,), the reward (or end)
+        that came with obs. noise: standard normal float32 (lanes, z_size), for drawing z.
+        Returns actions, float32 (lanes, action_size)."""
+        if self._parameters_on_device is None:
+            self._parameters_on_device = tf.constant(self._parameters)
+        actions, self.z, self._h, self._c = self._step(
+            tf.constant(obs), tf.constant(signal), tf.constant(self._keep), tf.constant(noise), self._h, self._c,
+            self._parameters_on_device,
+        )  # fmt: skip
+        self._keep[:] = 1.0
+        return actions.numpy()

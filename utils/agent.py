@@ -1,0 +1,74 @@
+"""An agent of a run: its V and M loaded, controllers handed in, as a policy for the rollout engine."""
+
+import numpy as np
+
+from models.controller import num_parameters
+from models.world_model import WorldModel
+from utils.config import Config
+from utils.environments import describe
+from utils.rnn_training import load_rnn
+from utils.rollouts import Job
+from utils.run_folder import RunFolder
+from utils.vae_training import load_vae
+
+NOISE_STEPS = 64  # draws of z made at once for a lane
+
+
+class Agent:
+    """V and M of a run, loaded once; `policy(lanes)` drives with them."""
+
+    def __init__(self, config: Config, run: RunFolder):
+        self.config, self.description = config, describe(config.env_name)
+        self.vae, self.rnn = load_vae(config, run), load_rnn(config, run)
+
+    @property
+    def num_parameters(self) -> int:
+        """Of a controller: 867 at the chapter's sizes."""
+        sizes = {"z": self.rnn.z_size, "h": self.rnn.rnn_size, "c": self.rnn.rnn_size}
+        num_features = sum(sizes[name] for name in self.config.controller_inputs)
+        return num_parameters(num_features, self.description.action_size, self.config.controller_bias)
+
+    def policy(self, lanes: int) -> "AgentPolicy":
+        return AgentPolicy(self, lanes)
+
+
+class AgentPolicy:
+    """Controllers `candidates`, float32 (candidates, num_parameters), that drive with an agent's V and M."""
+
+    def __init__(self, agent: Agent, lanes: int):
+        config = agent.config
+        self._predicts = agent.description.predicts
+        self._world_model = WorldModel(
+            agent.vae, agent.rnn, agent.description.activations, tuple(config.controller_inputs),
+            config.controller_bias, config.controller_latent == "sample", lanes, agent.num_parameters,
+        )  # fmt: skip
+        self.candidates = np.zeros((1, agent.num_parameters), np.float32)
+        self._generators = [np.random.default_rng() for _ in range(lanes)]
+        self._noise = np.zeros((NOISE_STEPS, lanes, config.z_size), np.float32)
+        self._steps = np.zeros(lanes, int)
+
+    @property
+    def z(self) -> np.ndarray:
+        """The latent vectors of the last step, float32 (lanes, z_size)."""
+        return np.asarray(self._world_model.z)
+
+    def begin(self, lane: int, job: Job) -> None:
+        self._world_model.begin(lane, self.candidates[job.candidate])
+        self._generators[lane] = np.random.default_rng(job.draw_seed)
+        self._steps[lane] = 0
+
+    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        # M predicts an episode's end as 1; while one is still being played, what it saw last is always 0.
+        signal = signal if self._predicts == "reward" else np.zeros_like(signal)
+        return self._world_model.act(obs, signal, self._draw())
+
+    def _draw(self) -> np.ndarray:
+        """Standard normal (lanes, z_size), each lane from its own episode's generator."""
+        lanes = np.arange(len(self._steps))
+        if self._world_model.sample:
+            for lane in lanes[self._steps % NOISE_STEPS == 0]:
+                shape = (NOISE_STEPS, self._noise.shape[2])
+                self._noise[:, lane] = self._generators[lane].standard_normal(shape, np.float32)
+        noise = self._noise[self._steps % NOISE_STEPS, lanes]
+        self._steps += 1
+        return noise

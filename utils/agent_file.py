@@ -1,0 +1,36 @@
+"""A controller on disk: `parameters`, float32 (num_parameters,), and facts about them, as a plain `.npz`."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UsageError
+from utils.files import written_aside
+from utils.run_folder import STEPS, RunFolder
+
+
+def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
+    with written_aside(path) as aside, open(aside, "wb") as file:
+        np.savez(file, parameters=parameters.astype(np.float32), **facts)
+
+
+def load_parameters(run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
+    """The controller of a run, float32 (num_parameters,), and which one it is in words.
+
+    The best one by evaluation; before the first evaluation there is none, and it is the last mean.
+    """
+    best, mean = run.controller / "best.npz", run.controller / "mean.npz"
+    path = best if best.exists() else mean
+    run.require(path, 5, "the controller is not trained yet")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            parameters, generation = file["parameters"], int(file["generation"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is damaged or foreign ({error}); run `python {STEPS[5][1]}` again") from None
+    if parameters.shape != (num_parameters,) or parameters.dtype != np.float32:
+        raise UsageError(
+            f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller has {num_parameters}"
+        )
+    kind = "best mean by evaluation" if path == best else "latest mean, not evaluated yet"
+    return parameters, f"{kind}, generation {generation}"

@@ -1,0 +1,77 @@
+"""What the evolution shows of itself: a line, two tables, TensorBoard, a picture, and the agent so far."""
+
+import csv
+import time
+from pathlib import Path
+
+from utils.agent_file import save_parameters
+from utils.config import Config
+from utils.evolution.state import EvolutionState
+from utils.figures.learning_curve import save_learning_curve
+from utils.files import written_aside
+from utils.run_folder import RunFolder
+
+PICTURE_SECONDS = 60.0  # the learning curve is drawn at evaluations, and at most this often between them
+
+
+class EvolutionLog:
+    """Everything here is made from the state, so that it can never disagree with it."""
+
+    def __init__(self, config: Config, run: RunFolder):
+        self._config, self._run = config, run
+        self._tensorboard = None
+        self._drawn = time.monotonic()
+
+    def write(self, state: EvolutionState) -> None:
+        """After each generation."""
+        row = state.rows[-1]
+        self.write_files(state)
+        print(self._line(row, state), flush=True)
+        self._write_tensorboard(row)
+        if row["evaluation_mean"] is not None or time.monotonic() - self._drawn > PICTURE_SECONDS:
+            save_learning_curve(state.rows, self._config, self._run.controller / "learning_curve.png")
+            self._drawn = time.monotonic()
+
+    def write_files(self, state: EvolutionState) -> None:
+        """The controllers; log.csv: a row a generation; fitness.csv: every candidate's score in full precision."""
+        folder = self._run.controller
+        save_parameters(folder / "mean.npz", state.mean, generation=state.generation)
+        if state.best:
+            save_parameters(folder / "best.npz", **state.best)
+        _write_csv(folder / "log.csv", list(state.rows[0]), [list(row.values()) for row in state.rows])
+        header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
+        _write_csv(folder / "fitness.csv", header, [[i + 1, *scores] for i, scores in enumerate(state.fitness)])
+
+    def _line(self, row: dict, state: EvolutionState) -> str:
+        left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation
+        line = (
+            f"generation {row['generation']}/{self._config.controller_num_generation}: "
+            f"mean {row['reward_mean']:.1f}, best {row['reward_max']:.1f}, worst {row['reward_min']:.1f}, "
+            f"sigma {row['sigma']:.3f}, {row['steps'] / row['rollout_seconds']:.0f} steps/s, "
+            f"{row['generation_seconds']:.0f} s, {left / 60:.0f} min left"
+        )
+        if row["evaluation_mean"] is not None:
+            line += (
+                f"\n  the mean of the population on {self._config.controller_eval_episode} fresh tracks: "
+                f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
+                f"(best so far {state.best['evaluation_mean']:.1f}, generation {state.best['generation']})"
+            )
+        return line
+
+    def _write_tensorboard(self, row: dict) -> None:
+        if self._tensorboard is None:
+            from utils.compute import start_tensorflow
+
+            start_tensorflow(threads=1)
+            from tensorboard.summary import Writer
+
+            self._tensorboard = Writer(str(self._run.controller / "tensorboard"))
+        for name, value in row.items():
+            if value is not None and name != "generation":
+                self._tensorboard.add_scalar(f"controller/{name}", value, step=row["generation"])
+        self._tensorboard.flush()
+
+
+def _write_csv(path: Path, header: list[str], rows: list[list]) -> None:
+    with written_aside(path) as aside, open(aside, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])

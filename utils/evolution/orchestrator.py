@@ -1,0 +1,121 @@
+"""The orchestrator: asks CMA-ES for a population, has the workers score it, tells CMA-ES the scores.
+
+Chapter, "Parallelizing CMA-ES", figure 12-15.
+"""
+
+import time
+from collections import deque
+
+import numpy as np
+
+from utils.config import Config
+from utils.evolution.log import EvolutionLog
+from utils.evolution.ranks import Ranks
+from utils.evolution.state import EvolutionState, FinishedParts
+from utils.evolution.work import Part, PartResult, evaluation_parts, generation_parts
+from utils.run_folder import RunFolder
+
+
+class Crew:
+    """The workers, and who of them is free."""
+
+    def __init__(self, ranks: Ranks):
+        self._ranks = ranks
+        self._free: list[int] = []
+        self._ready_after: list[float] = []
+        self.num_parameters = 0  # of a controller; the workers, who have V and M, know
+
+    def wait_for_first(self) -> None:
+        while not self._free:
+            rank, (_, facts) = self._ranks.receive()
+            self._greet(rank, facts)
+
+    def _greet(self, rank: int, facts: dict) -> None:
+        self.num_parameters = facts["num_parameters"]
+        self._free.append(rank)
+        self._ready_after.append(facts["seconds"])
+        if len(self._ready_after) == len(self._ranks.workers):
+            slowest = max(self._ready_after)
+            print(f"{len(self._ready_after)} workers, the last one ready after {slowest:.1f} s", flush=True)
+
+    def score(self, parts: list[Part], finished: FinishedParts) -> list[PartResult]:
+        """Hands out the parts that are not finished yet, each to the next free worker. Results in their order."""
+        results = {part.name: finished.read(part.name) for part in parts}
+        waiting = deque(part for part in parts if results[part.name] is None)
+        missing = len(waiting)
+        while missing:
+            while waiting and self._free:
+                self._ranks.send(waiting.popleft(), self._free.pop())
+            rank, (name, result) = self._ranks.receive()
+            if name == "ready":
+                self._greet(rank, result)
+                continue
+            self._free.append(rank)
+            finished.write(name, result)
+            results[name] = result
+            missing -= 1
+        return [results[part.name] for part in parts]
+
+    def stop(self) -> None:
+        for rank in self._ranks.workers:
+            self._ranks.send(None, rank)
+
+
+def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
+    """Evolves the controller up to `controller_num_generation` generations."""
+    crew = Crew(ranks)
+    crew.wait_for_first()
+    state = EvolutionState.restore(run.controller)
+    log = EvolutionLog(config, run)
+    if state is None:
+        state = EvolutionState(config, crew.num_parameters)
+    else:
+        log.write_files(state)  # the kill may have come before they were written
+        print(f"going on after generation {state.generation}", flush=True)
+    while state.generation < config.controller_num_generation:
+        began = time.monotonic()
+        finished = FinishedParts(run.controller, state.generation)
+        candidates = state.ask()
+        results = crew.score(generation_parts(config, state.generation, np.float32(candidates)), finished)
+        episode_scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
+        scores = episode_scores.mean(axis=1)
+        rollouts_done = time.monotonic()
+        state.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
+        mean = np.float32(state.es.mean)
+
+        row = {"generation": state.generation + 1} | _statistics("reward", scores)
+        steps = [count for result in results for count in result.steps]
+        row |= {
+            "sigma": float(state.es.sigma),
+            "rms_stdev": float(state.es.sigma * np.sqrt(np.mean(state.es.sm.variances))),
+            "mean_steps": float(np.mean(steps)),
+            "max_steps": int(max(steps)),
+            "steps": int(sum(steps)),
+        }
+        evaluation = None
+        last = state.generation + 1 == config.controller_num_generation
+        if (state.generation + 1) % config.controller_eval_steps == 0 or last:
+            results = crew.score(evaluation_parts(config, state.generation, mean), finished)
+            evaluation = _statistics("evaluation", np.concatenate([result.scores for result in results]))
+        row |= evaluation or dict.fromkeys(_statistics("evaluation", np.zeros(1)))
+        now = time.monotonic()
+        row |= {
+            "rollout_seconds": round(rollouts_done - began, 3),
+            "generation_seconds": round(now - began, 3),
+            "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
+            "worker_ranks": len(ranks.workers),
+        }
+        state.rows.append(row)
+        state.fitness.append(scores.tolist())
+        state.mean = mean
+        state.generation += 1
+        if evaluation and (state.best is None or evaluation["evaluation_mean"] > state.best["evaluation_mean"]):
+            state.best = {"generation": state.generation, "parameters": mean, **evaluation}
+        state.save(run.controller)
+        log.write(state)
+    crew.stop()
+
+
+def _statistics(name: str, scores: np.ndarray) -> dict[str, float]:
+    functions = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+    return {f"{name}_{key}": float(function(scores)) for key, function in functions.items()}

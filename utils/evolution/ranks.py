@@ -1,0 +1,153 @@
+"""Starting the ranks, and how they talk without burning a core and end together.
+
+A rank that waits in MPICH's blocking receive spins at full speed, so ranks look for a message and sleep.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from utils.errors import UsageError
+from utils.files import write_json
+
+POLL_SECONDS = 0.002
+# Set by the process managers of MPICH, Intel MPI, Open MPI and Slurm in the ranks they start.
+_RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+_LAUNCHER = "WORLD_MODELS_LAUNCHER"  # pid of the process that started the ranks, for these to end with it
+
+
+def inside_mpi() -> bool:
+    return any(name in os.environ for name in _RANK_VARIABLES)
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def launch(num_workers: int, ranks_file: Path) -> int:
+    """Runs this very command under mpiexec with an orchestrator and `num_workers` workers. Returns its exit code."""
+    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if mpiexec is None:
+        raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
+    command = [mpiexec, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
+    environment = os.environ | {
+        _LAUNCHER: str(os.getpid()),
+        # Open MPI counts the orchestrator, which sleeps, as a core in use.
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        _relay(process.stderr, ranks_file)
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+
+
+def _relay(stream, ranks_file: Path) -> None:
+    """Passes the ranks' error output on; what mpiexec says about a dead process becomes a line that names its rank."""
+    banner = False
+    for line in stream:
+        if "BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES" in line:
+            banner = True
+        died = re.search(r"PID (\d+) RUNNING AT (\S+)", line)
+        if died:
+            ranks = json.loads(ranks_file.read_text()) if ranks_file.exists() else {}
+            places = [rank for rank, place in ranks.items() if place == [died[2], int(died[1])]]
+            who = f"rank {places[0]}" if places else "a rank"
+            print(
+                f"05_train_controller.py: {who} (pid {died[1]} on {died[2]}) died; all ranks were stopped. "
+                "Run the same command again to go on.",
+                file=sys.stderr,
+                flush=True,
+            )
+        if not banner and not line.startswith("====") and line.strip():
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+
+class Ranks:
+    """The ranks of this run, from inside one of them."""
+
+    def __init__(self):
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:
+            raise UsageError(f"no MPI: {error}; run `pip install mpi4py mpich`, or see the README for clusters") from None
+        self._mpi, self._comm = MPI, MPI.COMM_WORLD
+        self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
+        self.workers = range(1, self.size)
+        launcher = os.environ.get(_LAUNCHER)
+        self._launcher = int(launcher) if launcher else None
+        self._looked = time.monotonic()
+
+    def send(self, message, rank: int) -> None:
+        self._comm.send(message, dest=rank)
+
+    def receive(self) -> tuple[int, object]:
+        """Waits for the next message from anyone. Returns who sent it and what it is."""
+        status = self._mpi.Status()
+        while not self._comm.iprobe(source=self._mpi.ANY_SOURCE, status=status):
+            self._look_for_launcher()
+            time.sleep(POLL_SECONDS)
+        source = status.Get_source()
+        return source, self._comm.recv(source=source)
+
+    def _look_for_launcher(self) -> None:
+        """When the process that started the ranks was killed, nobody would ever stop them."""
+        if self._launcher is None or self.rank != 0 or time.monotonic() - self._looked < 0.5:
+            return
+        self._looked = time.monotonic()
+        try:
+            os.kill(self._launcher, 0)
+        except ProcessLookupError:
+            self.abort("the process that started the ranks is gone")
+
+    def introduce(self, path: Path | None) -> None:
+        """The orchestrator writes down which process each rank is, so that a dead one can be named."""
+        me = (self._mpi.Get_processor_name(), os.getpid())
+        if self.rank != 0:
+            self.send(me, 0)
+            return
+        places = {0: me}
+        while len(places) < self.size:
+            rank, place = self.receive()
+            places[rank] = place
+        write_json(path, {str(rank): places[rank] for rank in sorted(places)})
+
+    def abort(self, reason: str) -> None:
+        """Ends all ranks at once with exit code 1."""
+        print(f"05_train_controller.py: rank {self.rank}: {reason}; all ranks are stopped", file=sys.stderr, flush=True)
+        self._comm.Abort(1)
+
+    def guarded(self, work) -> None:
+        """Runs `work()`; an error in it ends all ranks, and says in which it was."""
+        try:
+            work()
+        except UsageError as error:
+            self.abort(str(error))
+        except Exception:
+            traceback.print_exc()
+            self.abort("failed with the error above")
+
+
+def worker_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), metavar="N",
+        help="worker processes to start beside the orchestrator (this machine's cores: %(default)s); "
+        "no effect on the results, nor under mpiexec or srun",
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Step 5 from the command line to the last generation: starting ranks, and being one of them."""
+
+import argparse
+
+from utils import command_line
+from utils.config import Config
+from utils.errors import UsageError
+from utils.evolution import ranks as mpi
+from utils.evolution.orchestrator import orchestrate
+from utils.evolution.state import EvolutionState
+from utils.evolution.worker import serve
+from utils.run_folder import STEPS, RunFolder, check_source, fingerprint, opened
+
+
+def evolve(parser: argparse.ArgumentParser) -> int:
+    """Does step 5 for the command line. Inside MPI this process is one rank; else it starts the ranks.
+
+    Returns the exit code. Raises `UsageError`, in the orchestrator alone, for whatever a user can put right.
+    """
+    if mpi.inside_mpi():
+        _take_part(parser)
+        return 0
+    config, arguments = command_line.configured(parser)
+    if arguments.workers < 1:
+        raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
+    with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
+        if _check(config, run):
+            return 0
+    return mpi.launch(arguments.workers, run.controller / "ranks.json")
+
+
+def _take_part(parser: argparse.ArgumentParser) -> None:
+    ranks = mpi.Ranks()
+    if ranks.rank == 0:
+        _lead(ranks, parser)
+        return
+    _, start = ranks.receive()
+    if start is None:  # the orchestrator says why
+        return
+    ranks.introduce(None)
+    ranks.guarded(lambda: serve(ranks, *start))
+
+
+def _lead(ranks: mpi.Ranks, parser: argparse.ArgumentParser) -> None:
+    started = False
+    try:
+        if not ranks.workers:
+            raise UsageError("started with 1 rank; the orchestrator needs at least one worker beside it: mpiexec -n 2")
+        config, _ = command_line.configured(parser)
+        with opened(config, 5) as run:
+            if _check(config, run):
+                return
+            started = True
+            for rank in ranks.workers:
+                ranks.send((config, run), rank)
+            ranks.introduce(run.controller / "ranks.json")
+            ranks.guarded(lambda: orchestrate(ranks, config, run))
+    finally:
+        if not started:
+            for rank in ranks.workers:
+                ranks.send(None, rank)
+
+
+def _check(config: Config, run: RunFolder) -> bool:
+    """Whether there is nothing left to do. Raises `UsageError` if an earlier step is missing or has changed."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
+    run.require(run.rnn_weights, 4, "M is not trained yet")
+    source = fingerprint(run.vae_weights, run.rnn_weights)
+    remedy = f"delete {run.controller} and run `python {STEPS[5][1]}` again"
+    check_source(run.controller, source, "weights of V and M", remedy)
+    state = EvolutionState.restore(run.controller)
+    done = state is not None and state.generation >= config.controller_num_generation
+    if done:
+        best = state.best
+        print(
+            f"{state.generation} generations are done in {run.controller}: best mean {best['evaluation_mean']:.1f} "
+            f"+- {best['evaluation_std']:.1f} at generation {best['generation']}; raise controller_num_generation to go on"
+        )
+    return done

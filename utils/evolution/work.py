@@ -1,0 +1,68 @@
+"""What the orchestrator hands out and what comes back.
+
+The parts of a generation are fixed by the configuration, never by how many workers there are: the same
+episodes meet in the same batch wherever it runs, and the results are the same to the last digit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils import seeding
+from utils.config import Config
+from utils.rollouts import Job
+
+
+@dataclass(frozen=True)
+class Part:
+    """Episodes that one worker plays in one go. candidates: float32 (n, num_parameters)."""
+
+    name: str
+    candidates: np.ndarray
+    jobs: list[Job]
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """scores and steps of the jobs, in their order; how long the worker took."""
+
+    scores: list[float]
+    steps: list[int]
+    seconds: float
+
+
+def generation_parts(config: Config, generation: int, candidates: np.ndarray) -> list[Part]:
+    """`controller_num_worker` parts of `controller_num_worker_trial` candidates, each on every track.
+
+    All candidates of a generation meet the same tracks, so that luck with them does not decide the ranking.
+    """
+    parts, trials = [], config.controller_num_worker_trial
+    episodes = range(config.controller_num_episode)
+    tracks = [seeding.integer(config.seed, "training track", generation, episode) for episode in episodes]
+    for part in range(config.controller_num_worker):
+        jobs = [
+            Job(tracks[e], seeding.integer(config.seed, "training draws", generation, part * trials + trial, e), trial)
+            for trial in range(trials)
+            for e in episodes
+        ]
+        parts.append(Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs))
+    return parts
+
+
+def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[Part]:
+    """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks that training never meets."""
+    count = config.controller_eval_episode
+    jobs = [
+        Job(
+            seeding.integer(config.seed, "evaluation track", generation, episode),
+            seeding.integer(config.seed, "evaluation draws", generation, episode),
+        )
+        for episode in range(count)
+    ]
+    num_parts = max(2, -(-count // config.controller_num_lane))
+    ends = [round(i * count / num_parts) for i in range(num_parts + 1)]
+    return [
+        Part(f"evaluation_{i:04d}", mean[None], jobs[begin:end])
+        for i, (begin, end) in enumerate(zip(ends, ends[1:]))
+        if end > begin
+    ]

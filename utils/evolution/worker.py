@@ -1,0 +1,53 @@
+"""A worker: takes a part, plays its episodes, sends back the scores, until it is told to stop."""
+
+import time
+
+import gymnasium
+
+from utils import compute
+from utils.config import Config
+from utils.environments import describe
+from utils.evolution.ranks import Ranks
+from utils.evolution.work import Part, PartResult
+from utils.rollouts import run
+from utils.run_folder import RunFolder
+
+
+class Player:
+    """Plays parts with V and M of a run. One policy for each number of lanes that parts need."""
+
+    def __init__(self, config: Config, folder: RunFolder):
+        from utils.agent import Agent  # imports TensorFlow
+
+        self._config, self._make = config, describe(config.env_name).make
+        self._agent = Agent(config, folder)
+        self._policies: dict = {}
+        self._envs: list[gymnasium.Env] = []
+
+    @property
+    def num_parameters(self) -> int:
+        return self._agent.num_parameters
+
+    def play(self, part: Part) -> PartResult:
+        began = time.monotonic()
+        lanes = min(self._config.controller_num_lane, len(part.jobs))
+        while len(self._envs) < lanes:
+            self._envs.append(self._make())
+        if lanes not in self._policies:
+            self._policies[lanes] = self._agent.policy(lanes)
+        policy = self._policies[lanes]
+        policy.candidates = part.candidates
+        outcomes = run(self._envs[:lanes], policy, part.jobs, self._config.controller_max_frames)
+        return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], time.monotonic() - began)
+
+
+def serve(ranks: Ranks, config: Config, folder: RunFolder) -> None:
+    began = time.monotonic()
+    compute.start_tensorflow(threads=1)
+    player = Player(config, folder)
+    ranks.send(("ready", {"seconds": time.monotonic() - began, "num_parameters": player.num_parameters}), 0)
+    while True:
+        _, part = ranks.receive()
+        if part is None:
+            return
+        ranks.send((part.name, player.play(part)), 0)

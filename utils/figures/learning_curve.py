@@ -1,0 +1,55 @@
+"""The learning curve of step 5 with those that were published behind it."""
+
+import csv
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+from utils.config import Config  # noqa: E402
+from utils.environments import describe  # noqa: E402
+from utils.files import written_aside  # noqa: E402
+
+OURS, EVALUATED, PUBLISHED = "#0072b2", "#d55e00", ("#999999", "#555555")  # colour-blind-safe (Okabe and Ito)
+
+
+def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
+    """rows: the evolution's log, one dictionary a generation."""
+    figure, axes = plt.subplots(figsize=(9, 5), dpi=110)
+    last = rows[-1]["generation"]
+    for color, (label, file) in zip(PUBLISHED, describe(config.env_name).published_curves.items()):
+        with open(file, newline="") as opened:
+            published = [row for row in csv.DictReader(opened) if int(row["generation"]) <= last]
+        key = "mean_reward" if published and "mean_reward" in published[0] else "mean"
+        generations = [int(row["generation"]) for row in published]
+        axes.plot(generations, [float(row[key]) for row in published], color=color, lw=1.2, label=label)
+    generations = [row["generation"] for row in rows]
+    axes.fill_between(
+        generations,
+        [row["reward_min"] for row in rows],
+        [row["reward_max"] for row in rows],
+        color=OURS, alpha=0.15, lw=0, label="candidates, worst to best",
+    )  # fmt: skip
+    axes.plot(generations, [row["reward_mean"] for row in rows], color=OURS, lw=2, label="candidates, mean")
+    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
+    axes.errorbar(
+        [row["generation"] for row in evaluated],
+        [row["evaluation_mean"] for row in evaluated],
+        [row["evaluation_std"] for row in evaluated],
+        color=EVALUATED, fmt="o", ms=5, capsize=3, lw=1.2,
+        label=f"mean of the population on {config.controller_eval_episode} fresh tracks, +- std",
+    )  # fmt: skip
+    axes.set_xlabel("generation")
+    axes.set_ylabel("score of an episode")
+    axes.set_title(
+        f"{config.exp_name}: {config.population} candidates x {config.controller_num_episode} episodes "
+        f"of at most {config.controller_max_frames} steps"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", fontsize=8)
+    figure.tight_layout()
+    with written_aside(path) as aside:
+        figure.savefig(aside)
+    plt.close(figure)
