@@ -67,8 +67,8 @@ class Config(BaseModel):
     controller_num_lane: int = _setting(5, ge=1, le=1024)
     controller_num_generation: int = _setting(5, fixed=False, ge=1)
     controller_sigma_init: float = _setting(5, gt=0)
-    controller_eval_steps: int = _setting(5, ge=1)
-    controller_eval_episode: int = _setting(5, ge=1)
+    controller_eval_steps: int = _setting(5, fixed=False, ge=1)
+    controller_eval_episode: int = _setting(5, fixed=False, ge=1)
 
     @model_validator(mode="after")
     def _agree(self):

@@ -62,7 +62,7 @@ def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[
     num_parts = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_parts) for i in range(num_parts + 1)]
     return [
-        Part(f"evaluation_{i:04d}", mean[None], jobs[begin:end])
+        Part(f"evaluation_{count}_{i:04d}", mean[None], jobs[begin:end])
         for i, (begin, end) in enumerate(zip(ends, ends[1:]))
         if end > begin
     ]

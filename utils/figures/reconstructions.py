@@ -32,6 +32,11 @@ def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path) -> None:
 
 
 def reconstruct(vae: VAE, obs: np.ndarray) -> np.ndarray:
-    """obs and result: uint8 (n, 64, 64, 3)."""
+    """From the mean of z. obs and result: uint8 (n, 64, 64, 3)."""
     mu, _ = vae.encode_mu_logvar(images_from_obs(obs), training=False)
-    return np.uint8(np.clip(np.asarray(vae.decode(mu, training=False)) * 255 + 0.5, 0, 255))
+    return reconstruction_from(vae, mu)
+
+
+def reconstruction_from(vae: VAE, z) -> np.ndarray:
+    """z: float32 (n, z_size). Result: uint8 (n, 64, 64, 3)."""
+    return np.uint8(np.clip(np.asarray(vae.decode(z, training=False)) * 255 + 0.5, 0, 255))

@@ -1,0 +1,110 @@
+"""Watch, film and score a trained agent.
+
+RUN is a run folder (runs/<exp_name>) or one of pretrained/. The agent drives on the tracks with seeds S, S+1,
+..., which anyone can reset the stock environment to; the film shows the first of them.
+
+examples
+  python render_agent.py runs/quickstart
+  python render_agent.py runs/quickstart --episodes 1 --film quickstart.webp
+  python render_agent.py runs/quickstart --episodes 100 --seed 1000 --stock --random --json scores.json
+  python render_agent.py runs/quickstart --window
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from utils import command_line, compute
+from utils.errors import UsageError
+from utils.files import write_json
+from utils.progress import Progress
+from utils.run_folder import RunFolder
+
+
+def main() -> None:
+    arguments = _arguments()
+    run = RunFolder(arguments.run)
+    config = run.read_config()
+    from utils.figures.film import STEPS_A_FRAME, check_film_path, compose, save_film
+
+    if arguments.film:
+        check_film_path(arguments.film)
+    compute.start_tensorflow()
+    from utils import watching
+    from utils.agent import Agent
+    from utils.agent_file import load_parameters
+
+    agent = Agent(config, run)
+    parameters, which = load_parameters(run, agent.num_parameters)
+    description = agent.description
+    print(f"{run.path}: controller: {which}")
+    jobs = watching.jobs_on(arguments.seed, arguments.episodes)
+    max_steps = arguments.steps or description.max_steps
+    if arguments.window:
+        from utils.window import show
+
+        episodes = (watching.live(agent, parameters, job, arguments.stock, max_steps) for job in jobs)
+        for job, total in zip(jobs, show(episodes, description.action_names, f"World Models: {run.path}")):
+            print(f"track {job.env_seed}: {total:.1f}")
+        return
+
+    outcomes, moments = watching.score(
+        agent, parameters, jobs, arguments.stock, max_steps, bool(arguments.film), Progress("agent", "episodes")
+    )
+    name = "the unmodified environment" if arguments.stock else description.env_id
+    report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
+    _say("agent", report["agent"])
+    if arguments.random:
+        outcomes = watching.score_baseline(
+            description, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
+        )
+        report["random"] = _summary(jobs, outcomes)
+        _say("random policy", report["random"])
+    if arguments.json:
+        write_json(arguments.json, report)
+        print(f"scores in {arguments.json}")
+    if arguments.film:
+        shown = moments[::STEPS_A_FRAME]
+        count = save_film((compose(moment, description.action_names) for moment in shown), arguments.film)
+        print(f"film of track {arguments.seed}, {count} frames, score {moments[-1].score:.1f}: {arguments.film}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained agent")
+    parser.add_argument("--episodes", type=int, default=16, metavar="N", help="episodes to score (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, metavar="S", help="seed of the first track (%(default)s)")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps an episode has at most (the environment's limit)")
+    parser.add_argument("--film", type=Path, metavar="FILE", help="film the first episode: .gif, .webp or .mp4")
+    parser.add_argument("--window", action="store_true", help="show the episodes live; Escape closes")
+    parser.add_argument("--stock", action="store_true", help="drive in the unmodified environment")
+    parser.add_argument("--random", action="store_true", help="score a random policy on the same tracks as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every score to this file")
+    arguments = parser.parse_args()
+    for name in ("episodes", "steps"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
+    if arguments.seed < 0:
+        raise UsageError(f"--seed {arguments.seed}: at least 0 is needed")
+    return arguments
+
+
+def _summary(jobs, outcomes) -> dict:
+    scores = np.array([outcome.score for outcome in outcomes])
+    statistics = {"mean": scores.mean(), "std": scores.std(), "min": scores.min(), "max": scores.max()}
+    episodes = [
+        {"seed": job.env_seed, "score": outcome.score, "steps": outcome.steps} for job, outcome in zip(jobs, outcomes)
+    ]
+    return {name: float(value) for name, value in statistics.items()} | {"episodes": episodes}
+
+
+def _say(who: str, summary: dict) -> None:
+    print(
+        f"{who} on {len(summary['episodes'])} tracks: {summary['mean']:.1f} +- {summary['std']:.1f}, "
+        f"from {summary['min']:.1f} to {summary['max']:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    command_line.call(main)

@@ -1,0 +1,105 @@
+"""Films of an agent: the road as a person sees it beside what V sees and makes of it, with action and reward."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from utils.errors import UsageError
+from utils.files import written_aside
+
+STEPS_A_FRAME = 2  # every second step is shown, at 25 frames a second: real time for an environment of 50 steps/s
+FRAMES_A_SECOND = 25
+SUFFIXES = (".gif", ".webp", ".mp4")
+
+_SIZE = (816, 480)  # even, as MP4 wants it
+_ROAD = (0, 0, 600, 400)
+_SIDE, _SIDE_X = 176, 620
+_INK, _PAPER, _FAINT, _POSITIVE, _NEGATIVE = "#222222", "#ffffff", "#dddddd", "#0072b2", "#d55e00"
+_FONT = ImageFont.load_default(size=14)
+
+
+@dataclass
+class Moment:
+    """One step of an episode. road: uint8 (height, width, 3), as a person sees it; obs and reconstruction:
+    uint8 (64, 64, 3); action: float32 (action_size,); reward of this step and score with it; step from 1."""
+
+    road: np.ndarray
+    obs: np.ndarray
+    reconstruction: np.ndarray
+    action: np.ndarray
+    reward: float
+    score: float
+    step: int
+
+
+def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
+    """One picture of the film, 816 x 480."""
+    frame = Image.new("RGB", _SIZE, _PAPER)
+    draw = ImageDraw.Draw(frame)
+    frame.paste(_fitted(moment.road, _ROAD[2:]), _ROAD[:2])
+    for top, title, picture in ((0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)):
+        draw.text((_SIDE_X, top + 3), title, fill=_INK, font=_FONT)
+        scaled = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
+        frame.paste(scaled, (_SIDE_X, top + 24))
+    for index, (name, value) in enumerate(zip(action_names, moment.action)):
+        _bar(draw, 12 + index * 150, name, float(value))
+    draw.text((12 + 150 * len(action_names), 408), f"reward {moment.reward:+.1f}", fill=_INK, font=_FONT)
+    draw.text((_SIDE_X, 408), f"score {moment.score:.0f}", fill=_INK, font=ImageFont.load_default(size=24))
+    draw.text((_SIDE_X, 444), f"step {moment.step}", fill=_INK, font=_FONT)
+    _bar(draw, 12 + 150 * len(action_names), "", float(np.clip(moment.reward / 4, -1, 1)))
+    return frame
+
+
+def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """`picture` as large as fits into `size`, centred on black."""
+    image = Image.fromarray(picture)
+    scale = min(size[0] / image.width, size[1] / image.height)
+    scaled = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    result = Image.new("RGB", size)
+    result.paste(scaled, ((size[0] - scaled.width) // 2, (size[1] - scaled.height) // 2))
+    return result
+
+
+def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float) -> None:
+    """A bar from -1 to 1 with 0 in the middle, 130 wide, in the strip below the road."""
+    if name:
+        draw.text((x, 408), f"{name} {value:+.2f}", fill=_INK, font=_FONT)
+    draw.rectangle((x, 436, x + 130, 456), fill=_FAINT)
+    middle, end = x + 65, x + 65 + round(65 * value)
+    draw.rectangle((min(middle, end), 436, max(middle, end), 456), fill=_POSITIVE if value >= 0 else _NEGATIVE)
+    draw.line((middle, 432, middle, 460), fill=_INK)
+
+
+def check_film_path(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--film {path}: a film ends in {', '.join(SUFFIXES)}")
+
+
+def save_film(frames: Iterable[Image.Image], path: Path) -> int:
+    """Writes frames of one size as GIF, WebP or MP4, as the suffix says. Returns how many."""
+    frames = list(frames)
+    milliseconds = 1000 // FRAMES_A_SECOND
+    with written_aside(path) as aside:
+        if path.suffix.lower() == ".mp4":
+            _save_mp4(frames, aside)
+        elif path.suffix.lower() == ".webp":
+            frames[0].save(
+                aside, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
+            )
+        else:
+            palette = [frame.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames]
+            palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
+    return len(frames)
+
+
+def _save_mp4(frames: list[Image.Image], path: Path) -> None:
+    import imageio_ffmpeg
+
+    writer = imageio_ffmpeg.write_frames(str(path), frames[0].size, fps=FRAMES_A_SECOND, quality=7, macro_block_size=2)
+    writer.send(None)
+    for frame in frames:
+        writer.send(frame.tobytes())
+    writer.close()
