@@ -28,6 +28,7 @@ class Config(BaseModel):
     runs_folder: str = _setting(0, fixed=False, min_length=1)
     env_name: str = _setting(0)
     seed: int = _setting(0, ge=0, lt=2**31)
+    checkpoint_seconds: float = _setting(0, fixed=False, gt=0)
 
     # Step 1
     parallel_processes: int = _setting(1, fixed=False, ge=1, le=4096)

@@ -82,9 +82,9 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     keras.utils.set_random_seed(config.seed)
     model = build_rnn(config)
     train_step, losses, optimizer = _steps(model, config)
-    training = Training(
-        run.rnn, model.trainable_variables + optimizer.variables, max(1, config.rnn_num_steps // NUM_LOGS)
-    )
+    log_every = max(1, config.rnn_num_steps // NUM_LOGS)
+    variables = model.trainable_variables + optimizer.variables
+    training = Training(run.rnn, variables, log_every, config.checkpoint_seconds)
     held_out_batch = held_out_set.batch(
         np.arange(min(len(held_out_set), HELD_OUT_SEQUENCES)), seeding.generator(config.seed, "held-out sequences")
     )

@@ -1,13 +1,13 @@
 """The run folder: where each step finds what came before it and leaves what comes after.
 
-    runs/<exp_name>/
-      config.yaml            the resolved configuration
-      rollouts/              episode_00000.npz ...: obs, action, reward, done
-      vae/                   vae.weights.h5, training state, log, pictures
-      series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
-      rnn/                   rnn.weights.h5, training state, log
-      controller/            best.npz, mean.npz, log.csv, learning curve, resume state
-      videos/
+runs/<exp_name>/
+  config.yaml            the resolved configuration
+  rollouts/              episode_00000.npz ...: obs, action, reward, done
+  vae/                   vae.weights.h5, training state, log, pictures
+  series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
+  rnn/                   rnn.weights.h5, training state, log
+  controller/            best.npz, mean.npz, log.csv, learning curve, resume state
+  videos/
 """
 
 import contextlib

@@ -22,10 +22,9 @@ class Training:
     log.csv     a row each `log_every` steps; the same goes to TensorBoard
     """
 
-    CHECKPOINT_SECONDS = 60.0
-
-    def __init__(self, folder: Path, variables: list, log_every: int):
+    def __init__(self, folder: Path, variables: list, log_every: int, checkpoint_seconds: float):
         self._folder, self._variables, self._log_every = folder, variables, log_every
+        self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
         self.rows: list[dict[str, float]] = []
         self.step = 0
@@ -92,7 +91,7 @@ class Training:
                 if not all(np.isfinite(value) for value in row.values()):
                     raise UsageError(f"training diverged at step {self.step}: {row}; lower the learning rate")
                 sums, count, began, first = {}, 0, time.monotonic(), self.step
-            if time.monotonic() - saved > self.CHECKPOINT_SECONDS or self.step == total_steps:
+            if time.monotonic() - saved > self._checkpoint_seconds or self.step == total_steps:
                 self.save()
                 saved = time.monotonic()
             if self.step == total_steps:

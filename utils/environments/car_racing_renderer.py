@@ -116,9 +116,7 @@ class Renderer:
             ]
         )
         side = SIZE * oversample
-        large = cv2.warpAffine(
-            self.levels[level], matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        )
+        large = cv2.warpAffine(self.levels[level], matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         return cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
     def _car(self, picture: np.ndarray, car, zoom: float) -> None:
@@ -148,14 +146,24 @@ def _fill(picture: np.ndarray, points: np.ndarray, color) -> None:
 def _wheel(phase: float):
     """A wheel's polygons in its own frame, in drawing order: the tyre and, where it faces up, its mark."""
     half_width, radius = dynamics.WHEEL_W * dynamics.SIZE, dynamics.WHEEL_R * dynamics.SIZE
-    yield half_width * np.array([[-1, 0], [1, 0], [1, 0], [-1, 0]]) + radius * np.array(
-        [[0, 1], [0, 1], [0, -1], [0, -1]]
-    ), TYRE_COLOR
+    yield (
+        half_width * np.array([[-1, 0], [1, 0], [1, 0], [-1, 0]])
+        + radius * np.array([[0, 1], [0, 1], [0, -1], [0, -1]]),
+        TYRE_COLOR,
+    )
     start, end = phase, phase + 1.2
     if math.sin(start) > 0 and math.sin(end) > 0:
         return
     low = math.copysign(1, math.cos(start)) if math.sin(start) > 0 else math.cos(start)
     high = math.copysign(1, math.cos(end)) if math.sin(end) > 0 else math.cos(end)
-    yield np.array(
-        [[-half_width, radius * low], [half_width, radius * low], [half_width, radius * high], [-half_width, radius * high]]
-    ), MARK_COLOR
+    yield (
+        np.array(
+            [
+                [-half_width, radius * low],
+                [half_width, radius * low],
+                [half_width, radius * high],
+                [-half_width, radius * high],
+            ]
+        ),
+        MARK_COLOR,
+    )

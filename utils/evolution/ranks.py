@@ -87,7 +87,9 @@ class Ranks:
         try:
             from mpi4py import MPI
         except (ImportError, RuntimeError) as error:
-            raise UsageError(f"no MPI: {error}; run `pip install mpi4py mpich`, or see the README for clusters") from None
+            raise UsageError(
+                f"no MPI: {error}; run `pip install mpi4py mpich`, or see the README for clusters"
+            ) from None
         self._mpi, self._comm = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)

@@ -74,6 +74,7 @@ def _check(config: Config, run: RunFolder) -> bool:
         best = state.best
         print(
             f"{state.generation} generations are done in {run.controller}: best mean {best['evaluation_mean']:.1f} "
-            f"+- {best['evaluation_std']:.1f} at generation {best['generation']}; raise controller_num_generation to go on"
+            f"+- {best['evaluation_std']:.1f} at generation {best['generation']}; "
+            "raise controller_num_generation to go on"
         )
     return done

@@ -4,6 +4,7 @@ The parts of a generation are fixed by the configuration, never by how many work
 episodes meet in the same batch wherever it runs, and the results are the same to the last digit.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,6 @@ def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[
     ends = [round(i * count / num_parts) for i in range(num_parts + 1)]
     return [
         Part(f"evaluation_{count}_{i:04d}", mean[None], jobs[begin:end])
-        for i, (begin, end) in enumerate(zip(ends, ends[1:]))
+        for i, (begin, end) in enumerate(itertools.pairwise(ends))
         if end > begin
     ]

@@ -90,7 +90,9 @@ def save_film(frames: Iterable[Image.Image], path: Path) -> int:
                 aside, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
             )
         else:
-            palette = [frame.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames]
+            palette = [
+                frame.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames
+            ]
             palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
     return len(frames)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
-from utils.config import Config  # noqa: E402
-from utils.environments import describe  # noqa: E402
-from utils.files import written_aside  # noqa: E402
+from utils.config import Config
+from utils.environments import describe
+from utils.files import written_aside
 
 OURS, EVALUATED, PUBLISHED = "#0072b2", "#d55e00", ("#999999", "#555555")  # colour-blind-safe (Okabe and Ito)
 

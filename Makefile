@@ -1,0 +1,45 @@
+# make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/other.yaml)
+# make test         set up and run the test suite
+# make lint         what the code has to look like
+
+PYTHON ?= python3
+CONFIG ?= config/quickstart.yaml
+VENV := .venv
+RUN := runs/$(shell sed -n 's/^exp_name: *\([^ ]*\).*/\1/p' $(CONFIG))
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(VENV)/.installed
+	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
+	$(VENV)/bin/python 02_train_vae.py --config $(CONFIG)
+	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
+	$(VENV)/bin/python 04_train_rnn.py --config $(CONFIG)
+	$(VENV)/bin/python 05_train_controller.py --config $(CONFIG)
+	$(VENV)/bin/python render_agent.py $(RUN) --random --film $(RUN)/videos/agent.webp --json $(RUN)/score.json
+	@echo
+	@echo "film            $(RUN)/videos/agent.webp"
+	@echo "what V sees     $(RUN)/vae/reconstructions.png"
+	@echo "learning curve  $(RUN)/controller/learning_curve.png"
+	@echo "scores          $(RUN)/score.json"
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich]'
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,test]'
+	touch $@
+
+clean:
+	rm -rf build *.egg-info .pytest_cache .ruff_cache
