@@ -15,7 +15,7 @@ from utils.episodes import Series
 from utils.frame_stream import prefetched
 from utils.progress import Progress
 from utils.run_folder import STEPS, RunFolder, check_source, fingerprint
-from utils.training import Training, load_weights, save_weights
+from utils.training import Training, load_weights
 
 HELD_OUT_SEQUENCES = 50
 NUM_LOGS = 40
@@ -92,14 +92,10 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     def held_out() -> dict[str, float]:
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
 
-    if training.step < config.rnn_num_steps:
-        batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.seed), depth=4)
-        training.run(
-            config.rnn_num_steps, batches, train_step, held_out, progress, config.rnn_batch_size * training_set.time
-        )
-        save_weights(model, run.rnn_weights)
-    elif not run.rnn_weights.exists():  # killed between the last state and the weights
-        save_weights(model, run.rnn_weights)
+    batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.seed), depth=4)
+    steps_a_batch = config.rnn_batch_size * training_set.time
+    training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_a_batch)
+    training.keep_weights(model, run.rnn_weights)
     return training.rows[-1]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UsageError
-from utils.files import written_aside
+from utils.files import write_json, written_aside
 from utils.progress import Progress
 
 
@@ -72,6 +72,8 @@ class Training:
         items_per_step: int,
     ) -> None:
         """Trains up to `total_steps`. train_step(batch, step) returns losses; held_out() returns losses."""
+        if self.step >= total_steps:
+            return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
         sums: dict[str, float] = {}
@@ -98,10 +100,18 @@ class Training:
                 break
         progress.close()
 
+    def keep_weights(self, model, path: Path) -> None:
+        """Writes the trained weights to `path`, unless those of this very step are there already.
 
-def save_weights(model, path: Path) -> None:
-    with written_aside(path) as aside:
-        model.save_weights(aside)
+        Weights made from later belong to this file's content, so it is not written again for nothing.
+        """
+        note = path.with_suffix(".json")
+        if path.exists() and note.exists() and json.loads(note.read_text())["step"] == self.step:
+            return
+        note.unlink(missing_ok=True)
+        with written_aside(path) as aside:
+            model.save_weights(aside)
+        write_json(note, {"step": self.step})
 
 
 def load_weights(model, path: Path) -> None:

@@ -13,7 +13,7 @@ from utils.figures.reconstructions import save_reconstructions
 from utils.frame_stream import FrameStream, prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder
-from utils.training import Training, load_weights, save_weights
+from utils.training import Training, load_weights
 
 HELD_OUT_FRAMES = 1000  # that the held-out losses are measured on
 LOGS_AN_EPOCH = 5
@@ -34,3 +34,58 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     log_every = max(1, steps[0] // LOGS_AN_EPOCH)
     variables = vae.vae.trainable_variables + optimizer.variables
     training = Training(run.vae, variables, log_every, config.checkpoint_seconds)
+    held_out_obs = _spread(held_out_paths, HELD_OUT_FRAMES)
+
+    def held_out() -> dict[str, float]:
+        return _held_out(vae, held_out_obs, config)
+
+    batches = prefetched(stream.batches(training.step, config.vae_num_epoch), depth=8)
+    training.run(sum(steps), batches, train_step, held_out, progress, config.vae_batch_size)
+    training.keep_weights(vae.vae, run.vae_weights)
+    save_reconstructions(vae, held_out_obs[:: max(1, len(held_out_obs) // 16)][:16], run.vae / "reconstructions.png")
+    return training.rows[-1]
+
+
+def _train_step(vae: VAE, config: Config):
+    optimizer = keras.optimizers.Adam(config.vae_learning_rate)
+    variables = vae.vae.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function
+    def train_step(obs, step):
+        images = images_from_obs(obs)
+        noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.seed, step]))
+        with tf.GradientTape() as tape:
+            mu, logvar = vae.encode_mu_logvar(images, training=True)
+            reconstructions = vae.decode(mu + tf.exp(0.5 * logvar) * noise, training=True)
+            reconstruction, kl = vae_losses(images, reconstructions, mu, logvar, config.vae_kl_tolerance)
+            loss = reconstruction + kl
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    return train_step, optimizer
+
+
+def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
+    """Losses on held-out frames, reconstructed from the mean of z: free of the luck of one draw."""
+    losses = []
+    for begin in range(0, len(obs), 100):
+        images = images_from_obs(obs[begin : begin + 100])
+        mu, logvar = vae.encode_mu_logvar(images, training=False)
+        losses.append(vae_losses(images, vae.decode(mu, training=False), mu, logvar, config.vae_kl_tolerance))
+    reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
+    return {"reconstruction": float(reconstruction), "kl": float(kl)}
+
+
+def _spread(paths, count: int) -> np.ndarray:
+    """About `count` frames evenly out of the episodes `paths`, uint8 (count, 64, 64, 3)."""
+    every = max(1, len(paths) * 300 // count)
+    return np.concatenate([episodes.load(path, Rollout, only=("obs",)).obs[::every] for path in paths])[:count]
+
+
+def load_vae(config: Config, run: RunFolder) -> VAE:
+    """The trained V of a run, for seeing with."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
+    vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
+    load_weights(vae.vae, run.vae_weights)
+    return vae
