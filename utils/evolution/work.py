@@ -11,6 +11,7 @@ import numpy as np
 
 from utils import seeding
 from utils.config import Config
+from utils.environments import describe
 from utils.rollouts import Job
 
 
@@ -21,6 +22,7 @@ class Part:
     name: str
     candidates: np.ndarray
     jobs: list[Job]
+    max_steps: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
 
     All candidates of a generation meet the same tracks, so that luck with them does not decide the ranking.
     """
-    parts, trials = [], config.controller_num_worker_trial
+    parts, trials, steps = [], config.controller_num_worker_trial, config.controller_max_frames
     episodes = range(config.controller_num_episode)
     tracks = [seeding.integer(config.seed, "training track", generation, episode) for episode in episodes]
     for part in range(config.controller_num_worker):
@@ -46,13 +48,16 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
             for trial in range(trials)
             for e in episodes
         ]
-        parts.append(Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs))
+        parts.append(Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs, steps))
     return parts
 
 
 def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[Part]:
-    """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks that training never meets."""
-    count = config.controller_eval_episode
+    """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks that training never meets.
+
+    Whole episodes, however short those of training are.
+    """
+    count, steps = config.controller_eval_episode, describe(config.env_name).max_steps
     jobs = [
         Job(
             seeding.integer(config.seed, "evaluation track", generation, episode),
@@ -63,7 +68,7 @@ def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[
     num_parts = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_parts) for i in range(num_parts + 1)]
     return [
-        Part(f"evaluation_{count}_{i:04d}", mean[None], jobs[begin:end])
+        Part(f"evaluation_{count}_{i:04d}", mean[None], jobs[begin:end], steps)
         for i, (begin, end) in enumerate(itertools.pairwise(ends))
         if end > begin
     ]

@@ -1,0 +1,53 @@
+"""Shared by all tests: scripts run for real, in processes of their own, on the tiny configuration."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+ROOT = Path(__file__).parent.parent
+TINY = ROOT / "tests" / "tiny.yaml"
+
+import pytest  # noqa: E402
+
+from utils import compute  # noqa: E402
+
+compute.start_tensorflow()
+
+
+def command(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> list[str]:
+    return [*prefix, sys.executable, str(ROOT / script), *map(str, arguments)]
+
+
+def call(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    """Runs a script from the project's root to its end."""
+    return subprocess.run(
+        command(script, *arguments, prefix=prefix), cwd=ROOT, capture_output=True, text=True, timeout=180
+    )
+
+
+def step(script: str, runs: Path, *overrides: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    """Runs a numbered script on the tiny configuration with its run folder under `runs`."""
+    return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, prefix=prefix)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A folder of runs in which the tiny run has done steps 1 to 4. Copy it before changing anything."""
+    runs = tmp_path_factory.mktemp("trained")
+    for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
+        done = step(script, runs)
+        assert done.returncode == 0, done.stderr
+    return runs
+
+
+@pytest.fixture
+def copy_of_trained(trained, tmp_path):
+    """Makes a fresh copy of `trained` under a name; returns the folder of runs."""
+
+    def copy(name: str = "runs") -> Path:
+        return Path(shutil.copytree(trained, tmp_path / name))
+
+    return copy

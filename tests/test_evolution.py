@@ -1,0 +1,224 @@
+"""Step 5 with real ranks: the same results however many workers, and after any kill."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, call, command, step
+
+from utils import config
+from utils.evolution.state import Draws, EvolutionState
+from utils.evolution.work import evaluation_parts, generation_parts
+
+SCRIPT = "05_train_controller.py"
+MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
+LONG = "controller_num_generation=8"
+
+
+def fitness(runs) -> bytes:
+    return (runs / "tiny/controller/fitness.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(trained, tmp_path_factory):
+    """A run of eight generations with two workers that nobody disturbed."""
+    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evolution") / "runs"))
+    done = step(SCRIPT, runs, LONG, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    return runs
+
+
+def test_what_is_left_behind(uninterrupted):
+    folder = uninterrupted / "tiny/controller"
+    with open(folder / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["generation"]) for row in rows] == list(range(1, 9))
+    assert [bool(row["evaluation_mean"]) for row in rows] == [False, True] * 4
+    with open(folder / "fitness.csv", newline="") as file:
+        scores = list(csv.reader(file))[1:]
+    for row, candidates in zip(rows, scores):
+        values = np.array(candidates[1:], float)
+        assert len(values) == 6
+        assert float(row["reward_mean"]) == pytest.approx(values.mean())
+        assert float(row["reward_max"]) == values.max()
+    best = max((row for row in rows if row["evaluation_mean"]), key=lambda row: float(row["evaluation_mean"]))
+    with np.load(folder / "best.npz", allow_pickle=False) as file:
+        assert file["parameters"].shape == ((6 + 12) * 3 + 3,)
+        assert int(file["generation"]) == int(best["generation"])
+        assert float(file["evaluation_mean"]) == float(best["evaluation_mean"])
+    assert (folder / "learning_curve.png").stat().st_size > 1000
+    assert list((folder / "tensorboard").glob("events*"))
+    assert not list((folder / "parts").glob("*"))
+
+
+def test_the_number_of_workers_changes_nothing(uninterrupted, copy_of_trained):
+    reference = fitness(uninterrupted).splitlines()[:3]
+    alone = copy_of_trained("alone")
+    assert step(SCRIPT, alone, "controller_num_generation=2", "--workers", "1").returncode == 0
+    assert fitness(alone).splitlines() == reference
+    by_hand = copy_of_trained("by_hand")
+    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "4"))
+    assert done.returncode == 0, done.stderr
+    assert fitness(by_hand).splitlines() == reference
+
+
+def test_a_finished_run_says_so_and_a_longer_one_goes_on(uninterrupted, tmp_path):
+    runs = Path(shutil.copytree(uninterrupted, tmp_path / "runs"))
+    done = step(SCRIPT, runs, LONG)
+    assert done.returncode == 0
+    assert "8 generations are done" in done.stdout
+    assert step(SCRIPT, runs, "controller_num_generation=9", "--workers", "1").returncode == 0
+    assert fitness(runs).startswith(fitness(uninterrupted))
+    assert len(fitness(runs).splitlines()) == 10
+
+
+def begin(runs):
+    """Step 5 under way: its process, and the pids of its ranks, once a generation's first part is done."""
+    arguments = ("--config", TINY, f"runs_folder={runs}", LONG, "--workers", "2")
+    process = subprocess.Popen(
+        command(SCRIPT, *arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    folder = runs / "tiny/controller"
+    seen = set((folder / "parts").glob("*.json"))
+    deadline = time.monotonic() + 60
+    while not set((folder / "parts").glob("*.json")) - seen:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    ranks = json.loads((folder / "ranks.json").read_text())
+    return process, [ranks[str(rank)][1] for rank in range(3)]
+
+
+def gone(pids) -> bool:
+    def alive(pid):
+        try:
+            return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return False
+
+    return not any(alive(pid) for pid in pids)
+
+
+def wait_until_gone(pids) -> None:
+    deadline = time.monotonic() + 10
+    while not gone(pids):
+        assert time.monotonic() < deadline, "ranks outlived a dead one by ten seconds"
+        time.sleep(0.05)
+
+
+def test_any_process_may_be_killed_and_nothing_is_lost_or_done_twice(uninterrupted, copy_of_trained):
+    runs = copy_of_trained()
+    for victim in ("worker", "orchestrator", "launcher", "ctrl-c"):
+        process, pids = begin(runs)
+        if victim == "ctrl-c":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.kill({"worker": pids[2], "orchestrator": pids[0], "launcher": process.pid}[victim], signal.SIGKILL)
+        wait_until_gone(pids)
+        code, said = process.wait(10), process.stderr.read()
+        if victim == "ctrl-c":
+            assert code == 130
+            assert "run the same command again" in said
+        elif victim != "launcher":
+            assert code not in (0, None)
+            assert f"rank {2 if victim == 'worker' else 0} (pid" in said
+    done = step(SCRIPT, runs, LONG, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert fitness(runs) == fitness(uninterrupted)
+
+
+def test_too_few_ranks_and_no_mpi_are_a_line(trained, tmp_path, copy_of_trained):
+    runs = copy_of_trained()
+    done = step(SCRIPT, runs, prefix=(MPIEXEC, "-n", "1"))
+    assert done.returncode == 2
+    assert "started with 1 rank" in done.stderr
+    done = step(SCRIPT, tmp_path, prefix=(MPIEXEC, "-n", "3"))  # no run there at all: said once, not three times
+    assert done.returncode == 2
+    assert done.stderr.count("01_generate_data.py") == 1
+    hidden = tmp_path / "python"
+    hidden.symlink_to(sys.executable)
+    nowhere = (
+        "import shutil, sys; shutil.which = lambda *_, **__: None; from utils.evolution import ranks\n"
+        "from utils.errors import UsageError\n"
+        "try: ranks.launch(2, None)\nexcept UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", nowhere], cwd=ROOT, capture_output=True, text=True)
+    assert "no MPI" in done.stdout
+    assert call(SCRIPT, "--config", TINY, f"runs_folder={runs}", "--workers", "0").returncode == 2
+
+
+def test_parts_are_fixed_by_the_configuration():
+    c = config.load(TINY)
+    candidates = np.arange(6 * 57, dtype=np.float32).reshape(6, 57)
+    parts = generation_parts(c, 4, candidates)
+    np.testing.assert_array_equal(np.concatenate([part.candidates for part in parts]), candidates)
+    tracks = [[job.env_seed for job in part.jobs if job.candidate == k] for part in parts for k in range(2)]
+    assert all(track == tracks[0] for track in tracks)  # common tracks
+    assert len(set(tracks[0])) == 2
+    draws = [job.draw_seed for part in parts for job in part.jobs]
+    assert len(set(draws)) == len(draws)  # but each candidate's own draws
+    assert {job.env_seed for part in generation_parts(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
+    evaluation = evaluation_parts(c, 4, candidates[0])
+    assert sum(len(part.jobs) for part in evaluation) == 4
+    assert all(part.max_steps == 1000 for part in evaluation)
+
+
+def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
+    c = config.load(TINY)
+    ours, theirs = EvolutionState(c, 10), EvolutionState(c, 10)
+    for generation in range(30):
+        np.testing.assert_array_equal(ours.ask(), candidates := theirs.ask())
+        scores = -(candidates**2).sum(1)
+        for state in (ours, theirs):
+            state.es.tell(list(candidates), list(-scores))
+            state.generation += 1
+        np.random.default_rng(generation).normal()
+        theirs.save(tmp_path)
+        theirs = EvolutionState.restore(tmp_path)
+    assert np.abs(theirs.es.mean).max() < 0.1
+    draws = Draws(0)
+    draws.begin(3)
+    first = draws(2, 3)
+    draws.begin(3)
+    np.testing.assert_array_equal(first, draws(2, 3))
+
+
+def test_a_rank_that_waits_leaves_the_core_to_others():
+    wait = (
+        "import os, time; from utils.evolution.ranks import Ranks\n"
+        "ranks = Ranks()\n"
+        "if ranks.rank == 0:\n"
+        "    time.sleep(3); ranks.send('done', 1)\n"
+        "else:\n"
+        "    began = time.process_time(); ranks.receive(); print(time.process_time() - began)\n"
+    )
+    done = subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, "-c", wait], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.6  # of three seconds; a blocking receive takes all three
+
+
+def test_an_error_in_a_rank_ends_all_and_names_it():
+    fail = (
+        "import time; from utils.evolution.ranks import Ranks\n"
+        "ranks = Ranks()\n"
+        "ranks.guarded(lambda: 1 / 0 if ranks.rank == 1 else time.sleep(60))\n"
+    )
+    began = time.monotonic()
+    done = subprocess.run(
+        [MPIEXEC, "-n", "3", sys.executable, "-c", fail], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert time.monotonic() - began < 15
+    assert done.returncode != 0
+    assert "rank 1: failed" in done.stderr
+    assert "ZeroDivisionError" in done.stderr

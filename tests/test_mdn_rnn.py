@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special, stats
+
+from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MDNRNN(32, 3, 256, 5, seed=0)
+
+
+def mixture_of(logpi, mu, logvar) -> Mixture:
+    arrays = [tf.constant(np.asarray(value), tf.float32) for value in (logpi, mu, logvar)]
+    return Mixture(tf.nn.log_softmax(arrays[0], axis=-1), *arrays[1:])
+
+
+def scipy_nll(logpi, mu, logvar, z):
+    logpi = np.float64(logpi) - special.logsumexp(np.float64(logpi), axis=-1, keepdims=True)
+    log_normal = stats.norm.logpdf(np.float64(z)[..., None], np.float64(mu), np.exp(0.5 * np.float64(logvar)))
+    return -special.logsumexp(logpi + log_normal, axis=-1)
+
+
+def test_sizes_of_carracing_and_doom(model):
+    assert (model.input_size, model.output_size) == (36, 481)
+    assert model(np.zeros((2, 7, 36), np.float32)).shape == (2, 7, 481)
+    assert model.count_params() == 4 * 256 * (36 + 256 + 1) + 257 * 481
+    doom = MDNRNN(64, 1, 512, 5)
+    assert (doom.input_size, doom.output_size) == (66, 961)
+
+
+def test_split_takes_every_output_once(model):
+    outputs = tf.reshape(tf.range(2 * 481, dtype=tf.float32), (2, 1, 481)) / 100
+    mixture, prediction = model.split(outputs)
+    assert mixture.logpi.shape == mixture.mu.shape == mixture.logvar.shape == (2, 1, 32, 5)
+    np.testing.assert_allclose(tf.reduce_sum(tf.exp(mixture.logpi), axis=-1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(tf.reshape(mixture.mu, (2, -1)), outputs[:, 0, 160:320])
+    np.testing.assert_array_equal(prediction, outputs[..., 480])
+
+
+def test_nll_against_scipy():
+    rng = np.random.default_rng(0)
+    logpi, mu, logvar = rng.normal(0, 2, (3, 4, 6, 32, 5))
+    z = rng.normal(0, 2, (4, 6, 32))
+    ours = mixture_nll(mixture_of(logpi, mu, logvar), tf.constant(z, tf.float32))
+    np.testing.assert_allclose(ours, scipy_nll(logpi, mu, logvar, z), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("logvar", [-LOGVAR_LIMIT, -8.0, 0.0, LOGVAR_LIMIT])
+@pytest.mark.parametrize("distance", [0.0, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("spread", [0.0, 200.0])
+def test_nll_at_extreme_values(logvar, distance, spread):
+    logpi, mu, logvars = [0.0, -spread, spread], [0.0, 1.0, -1.0], [logvar] * 3
+    with tf.GradientTape() as tape:
+        z = tf.constant([distance])
+        tape.watch(z)
+        ours = mixture_nll(mixture_of([logpi], [mu], [logvars]), z)
+    assert np.isfinite(tape.gradient(ours, z)).all()
+    np.testing.assert_allclose(ours, scipy_nll([logpi], [mu], [logvars], [distance]), rtol=1e-3, atol=1e-3)
+
+
+def test_raw_outputs_of_any_size_give_a_finite_loss(model):
+    for size in (1e3, 1e6):
+        outputs = tf.constant(np.random.default_rng(0).normal(0, size, (2, 3, 481)), tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            mixture, _ = model.split(outputs)
+            nll = tf.reduce_mean(mixture_nll(mixture, tf.zeros((2, 3, 32))))
+        assert np.isfinite(nll)
+        assert np.isfinite(tape.gradient(nll, outputs)).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.5])
+def test_draws_have_the_mixtures_mean_and_variance_at_that_temperature(temperature):
+    logpi, mu, logvar = np.log([0.6, 0.3, 0.1]), np.array([-2.0, 0.5, 3.0]), np.log([0.25, 1.0, 0.04])
+    count = 200_000
+    mixture = mixture_of(*(np.broadcast_to(value, (count, 1, 3)) for value in (logpi, mu, logvar)))
+    draws = np.asarray(sample_mixture(mixture, temperature, seed=(1, 2)))[:, 0]
+    weights = special.softmax(logpi / temperature)
+    mean = weights @ mu
+    variance = weights @ (np.exp(logvar) * temperature + mu**2) - mean**2
+    assert draws.mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / count))
+    assert draws.var() == pytest.approx(variance, rel=0.02)
+
+    def cdf(x):
+        return stats.norm.cdf(x[:, None], mu, np.exp(0.5 * logvar) * np.sqrt(temperature)) @ weights
+
+    assert stats.kstest(draws, cdf).pvalue > 1e-4
+
+
+def test_a_cold_dream_takes_the_likeliest_mean():
+    rng = np.random.default_rng(3)
+    logpi, mu, logvar = rng.normal(0, 1, (3, 50, 4, 5))
+    draws = sample_mixture(mixture_of(logpi, mu, logvar), 1e-6, seed=(0, 0))
+    likeliest = np.take_along_axis(mu, logpi.argmax(-1)[..., None], -1)[..., 0]
+    np.testing.assert_allclose(draws, likeliest, atol=0.02)
+
+
+def test_draws_depend_on_the_seed_alone():
+    mixture = mixture_of(*np.random.default_rng(3).normal(0, 1, (3, 50, 4, 5)))
+    first, again, other = (np.asarray(sample_mixture(mixture, 1.0, seed)) for seed in ((1, 2), (1, 2), (1, 3)))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.9
+
+
+def test_a_step_at_a_time_is_the_sequence(model):
+    inputs = np.random.default_rng(0).normal(0, 1, (3, 6, 36)).astype(np.float32)
+    h = c = tf.zeros((3, 256))
+    outputs = []
+    for t in range(6):
+        h, c = model.step(inputs[:, t], h, c)
+        outputs.append(model.mdn(h))
+    np.testing.assert_allclose(np.stack(outputs, axis=1), model(inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("predicts", ["reward", "done"])
+def test_padding_has_no_part_in_the_loss(model, predicts):
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(0, 1, (2, 5, 481)).astype(np.float32)
+    z = rng.normal(0, 1, (2, 5, 32)).astype(np.float32)
+    signal = np.float32([[0, 0, 1, 9, 9], [0, 0, 0, 0, 1]])
+    z_mask, mask = np.float32([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]), np.float32([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    nll, prediction = mdn_rnn_losses(model, outputs, z, signal, z_mask, mask, predicts)
+
+    mixture, predicted = model.split(outputs)
+    every_nll = np.asarray(mixture_nll(mixture, z)).mean(-1)
+    np.testing.assert_allclose(nll, every_nll[z_mask > 0].mean(), rtol=1e-5)
+    p, y = np.asarray(predicted, np.float64)[mask > 0], signal[mask > 0]
+    if predicts == "reward":
+        expected = (p - y) ** 2
+    else:
+        expected = -np.where(y > 0, 10 * np.log(special.expit(p)), np.log(special.expit(-p)))
+    np.testing.assert_allclose(prediction, expected.mean(), rtol=1e-5)

@@ -1,0 +1,190 @@
+"""The numbered scripts, run for real on the tiny configuration: to the end, with mistakes, and killed."""
+
+import csv
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, command, step
+
+from utils import episodes
+from utils.episodes import Rollout, Series
+
+
+def start(script, runs, *overrides) -> subprocess.Popen:
+    arguments = ("--config", str(TINY), f"runs_folder={runs}", *overrides)
+    return subprocess.Popen(
+        command(script, *arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def log_rows(path) -> list[dict]:
+    with open(path, newline="") as file:
+        return [{name: value for name, value in row.items() if name != "per_second"} for row in csv.DictReader(file)]
+
+
+def test_steps_leave_what_the_run_folder_promises(trained):
+    run = trained / "tiny"
+    for index in range(6):
+        rollout = episodes.load(run / f"rollouts/episode_{index:05d}.npz", Rollout)
+        series = episodes.load(run / f"series/episode_{index:05d}.npz", Series)
+        assert rollout.obs.shape == (40, 64, 64, 3)
+        assert series.mu.shape == series.logvar.shape == (40, 6)
+        np.testing.assert_array_equal(rollout.action, series.action)
+    with np.load(run / "series/starts.npz") as starts:
+        assert starts["mu"].shape == starts["logvar"].shape == (6, 6)
+        np.testing.assert_array_equal(starts["mu"][5], series.mu[0])
+    vae, rnn = log_rows(run / "vae/log.csv"), log_rows(run / "rnn/log.csv")
+    assert set(vae[0]) == {"step", "loss", "reconstruction", "kl", *(f"held_out_{n}" for n in ("reconstruction", "kl"))}
+    assert {"nll", "reward", "held_out_nll", "held_out_reward"} < set(rnn[0])
+    assert float(vae[-1]["held_out_reconstruction"]) < float(vae[0]["held_out_reconstruction"])
+    assert (run / "vae/reconstructions.png").stat().st_size > 1000
+    for name in ("vae", "rnn"):
+        assert list((run / name / "tensorboard").glob("events*"))
+    assert not list(run.rglob(".[0-9]*"))
+
+
+def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
+    runs = copy_of_trained()
+    before = {path: path.stat().st_mtime_ns for path in (runs / "tiny").rglob("*.npz")}
+    for script in ("01_generate_data.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
+        done = step(script, runs)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    after = {path: path.stat().st_mtime_ns for path in before}
+    changed = [path.name for path in before if before[path] != after[path]]
+    assert changed in ([], ["starts.npz"])
+
+
+@pytest.mark.parametrize(
+    ("script", "first"),
+    [
+        ("02_train_vae.py", "01_generate_data.py"),
+        ("03_generate_rnn_data.py", "01_generate_data.py"),
+        ("04_train_rnn.py", "01_generate_data.py"),
+        ("05_train_controller.py", "01_generate_data.py"),
+    ],
+)
+def test_a_missing_earlier_step_is_named(tmp_path, script, first):
+    done = step(script, tmp_path)
+    assert done.returncode == 2
+    assert first in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_each_step_asks_for_the_one_before(copy_of_trained):
+    runs = copy_of_trained()
+    run = runs / "tiny"
+    (run / "rnn/rnn.weights.h5").unlink()
+    assert "04_train_rnn.py" in step("05_train_controller.py", runs).stderr
+    (run / "series/starts.npz").unlink()
+    assert "03_generate_rnn_data.py" in step("04_train_rnn.py", runs).stderr
+    (run / "vae/vae.weights.h5").unlink()
+    assert "02_train_vae.py" in step("03_generate_rnn_data.py", runs).stderr
+    (run / "rollouts/episode_00002.npz").unlink()
+    done = step("02_train_vae.py", runs)
+    assert "5 of 6 episodes" in done.stderr
+    assert "01_generate_data.py" in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_run_made_with_other_settings_is_refused(trained):
+    done = step("02_train_vae.py", trained, "z_size=7")
+    assert done.returncode == 2
+    assert "z_size" in done.stderr
+    assert "6" in done.stderr
+    assert "7" in done.stderr
+    assert step("04_train_rnn.py", trained, "controller_sigma_init=0.2").returncode == 0  # not begun yet
+
+
+def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trained):
+    runs = copy_of_trained()
+    path = runs / "tiny/rollouts/episode_00003.npz"
+    whole = episodes.load(path, Rollout)
+    path.write_bytes(path.read_bytes()[:100_000])
+    done = step("02_train_vae.py", runs, "vae_num_epoch=3")
+    assert done.returncode == 2
+    assert "episode_00003.npz" in done.stderr
+    assert step("01_generate_data.py", runs).returncode == 0
+    np.testing.assert_array_equal(episodes.load(path, Rollout).obs, whole.obs)
+
+
+def test_weights_that_changed_since_are_noticed(copy_of_trained):
+    runs = copy_of_trained()
+    assert step("02_train_vae.py", runs, "vae_num_epoch=3").returncode == 0
+    done = step("03_generate_rnn_data.py", runs, "vae_num_epoch=3")
+    assert done.returncode == 2
+    assert "V's weights" in done.stderr
+
+
+def test_foreign_weights_are_named(copy_of_trained):
+    runs = copy_of_trained()
+    (runs / "tiny/rnn/rnn.weights.h5").write_bytes(b"not weights")
+    done = step("05_train_controller.py", runs)
+    assert done.returncode != 0
+    assert "rnn.weights.h5" in done.stderr
+
+
+@pytest.mark.parametrize("victim", ["parent", "child", "ctrl-c"])
+def test_collecting_survives_a_kill(tmp_path, victim, trained):
+    rollouts = tmp_path / "tiny/rollouts"
+    process = start("01_generate_data.py", tmp_path, "max_trials=20")
+    wait_for(lambda: len(list(rollouts.glob("episode_*.npz"))) >= 4)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    if victim == "child":
+        os.kill(int(children[-1]), signal.SIGKILL)
+        assert process.wait(20) == 2
+        assert "killed" in process.stderr.read()
+    elif victim == "parent":
+        process.kill()
+        process.wait()
+    else:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    wait_for(lambda: not any(os.path.exists(f"/proc/{child}/exe") for child in children), 10)
+    kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
+    assert 4 <= len(kept) < 40
+    assert step("01_generate_data.py", tmp_path, "max_trials=20").returncode == 0
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert len(list(rollouts.glob("episode_*.npz"))) == 40
+    assert not list(rollouts.glob(".[0-9]*"))
+    for index in range(6):  # the same episodes as in a run that was never stopped
+        ours = episodes.load(rollouts / f"episode_{index:05d}.npz", Rollout)
+        theirs = episodes.load(trained / f"tiny/rollouts/episode_{index:05d}.npz", Rollout)
+        np.testing.assert_array_equal(ours.obs, theirs.obs)
+
+
+@pytest.mark.parametrize(
+    ("script", "folder", "longer"),
+    [("02_train_vae.py", "vae", "vae_num_epoch=40"), ("04_train_rnn.py", "rnn", "rnn_num_steps=400")],
+)
+def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_trained, script, folder, longer):
+    whole, killed = copy_of_trained("whole"), copy_of_trained("killed")
+    assert step(script, whole, longer).returncode == 0
+    state = killed / f"tiny/{folder}/state.npz"
+    began = state.stat().st_mtime_ns
+    process = start(script, killed, longer)
+    wait_for(lambda: state.stat().st_mtime_ns > began)
+    process.kill()
+    process.wait()
+    with np.load(state) as stopped:
+        assert not (killed / f"tiny/{folder}").joinpath("done").exists()
+        steps = int(stopped["step"])
+    done = step(script, killed, longer)
+    assert done.returncode == 0, done.stderr
+    theirs, ours = (log_rows(runs / f"tiny/{folder}/log.csv") for runs in (whole, killed))
+    assert 0 < steps < int(ours[-1]["step"])
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    for name in ours[-1]:
+        assert float(ours[-1][name]) == pytest.approx(float(theirs[-1][name]), rel=1e-3, abs=1e-3)

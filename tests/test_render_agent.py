@@ -1,0 +1,88 @@
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from conftest import call, step
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory):
+    """A run folder with a controller of one generation."""
+    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("agent") / "runs"))
+    done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return runs / "tiny"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "mp4"])
+def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
+    film, scores = tmp_path / f"film.{suffix}", tmp_path / "scores.json"
+    done = call("render_agent.py", run, "--episodes", 2, "--steps", 31, "--film", film, "--json", scores)
+    assert done.returncode == 0, done.stderr
+    if suffix == "mp4":
+        frames = imageio_ffmpeg.count_frames_and_secs(str(film))[0]
+    else:
+        with Image.open(film) as opened:
+            frames = opened.n_frames
+            assert opened.size == (816, 480)
+    assert frames == 16  # every second of 31 steps
+    report = json.loads(scores.read_text())
+    assert [episode["seed"] for episode in report["agent"]["episodes"]] == [1000, 1001]
+    assert all(episode["steps"] == 31 for episode in report["agent"]["episodes"])
+    values = [episode["score"] for episode in report["agent"]["episodes"]]
+    assert report["agent"]["mean"] == pytest.approx(np.mean(values))
+
+
+def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path):
+    reports = []
+    for name in ("first.json", "second.json"):
+        done = call(
+            "render_agent.py", run, "--episodes", 3, "--steps", 40, "--seed", 7, "--random", "--json", tmp_path / name
+        )
+        assert done.returncode == 0, done.stderr
+        reports.append(json.loads((tmp_path / name).read_text()))
+    assert reports[0] == reports[1]
+    assert [episode["seed"] for episode in reports[0]["random"]["episodes"]] == [7, 8, 9]
+
+
+def test_stock_and_window(run):
+    done = call("render_agent.py", run, "--episodes", 1, "--steps", 10, "--stock")
+    assert done.returncode == 0, done.stderr
+    assert "agent on 1 tracks" in done.stdout
+    done = call("render_agent.py", run, "--episodes", 2, "--steps", 20, "--window")  # SDL's dummy driver
+    assert done.returncode == 0, done.stderr
+    assert "track 1001" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["{run}", "--film", "film.avi"], ".webp"),
+        (["{run}", "--episodes", "0"], "--episodes 0"),
+        (["{run}/vae"], "is no run folder"),
+    ],
+)
+def test_mistakes_are_a_line(run, arguments, expected):
+    done: subprocess.CompletedProcess = call("render_agent.py", *(a.format(run=run) for a in arguments))
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_untrained_run_says_what_to_run(trained):
+    done = call("render_agent.py", trained / "tiny")
+    assert done.returncode == 2
+    assert "05_train_controller.py" in done.stderr
+
+
+def test_a_pickle_is_not_loaded_as_an_agent(run, tmp_path):
+    copy = Path(shutil.copytree(run, tmp_path / "tiny"))
+    np.savez(copy / "controller/best.npz", parameters=np.array([{}], dtype=object), generation=1)
+    done = call("render_agent.py", copy)
+    assert done.returncode == 2
+    assert "best.npz is damaged or foreign" in done.stderr

@@ -1,0 +1,83 @@
+import gymnasium
+import numpy as np
+import pytest
+
+from utils.rollouts import Job, run
+
+
+class Counting(gymnasium.Env):
+    """An episode of seed + 3 steps, each worth its number; the picture's first pixel tells the step."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (64, 64, 3), np.uint8)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, seed=None, options=None):
+        self.length, self.t = seed + 3, 0
+        return self._picture(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self._picture(), float(self.t), self.t == self.length, False, {}
+
+    def _picture(self):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[0, 0] = (self.t, self.length, 0)
+        return picture
+
+
+class Watching:
+    """Notes what it is shown, and acts by the candidate of the lane."""
+
+    def __init__(self, lanes):
+        self.jobs, self.shown = [None] * lanes, []
+
+    def begin(self, lane, job):
+        self.jobs[lane] = job
+
+    def act(self, obs, signal):
+        self.shown.append((obs[:, 0, 0].copy(), signal.copy()))
+        return np.float32([[job.candidate if job else -1] for job in self.jobs])
+
+
+JOBS = [Job(env_seed=seed, draw_seed=0, candidate=index) for index, seed in enumerate((5, 0, 2, 7, 1, 0, 3))]
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 7, 9])
+def test_every_job_is_played_to_its_end_however_many_lanes(lanes):
+    ended = []
+    outcomes = run(
+        [Counting() for _ in range(lanes)], Watching(lanes), JOBS, 100, on_end=lambda job, _: ended.append(job)
+    )
+    lengths = [job.env_seed + 3 for job in JOBS]
+    assert [outcome.steps for outcome in outcomes] == lengths
+    assert [outcome.score for outcome in outcomes] == [n * (n + 1) / 2 for n in lengths]
+    assert sorted(ended) == list(range(len(JOBS)))
+
+
+def test_lanes_are_refilled_at_once():
+    policy = Watching(3)
+    run([Counting() for _ in range(3)], policy, JOBS, 100)
+    total = sum(job.env_seed + 3 for job in JOBS)
+    assert len(policy.shown) <= total / 3 + 10
+
+
+def test_the_policy_sees_each_frame_with_the_reward_that_came_with_it():
+    policy = Watching(1)
+    run([Counting()], policy, JOBS[:2], 100)
+    frames = [(int(obs[0, 0]), float(signal[0])) for obs, signal in policy.shown]
+    assert frames == [(t, float(t)) for t in range(8)] + [(t, float(t)) for t in range(3)]
+
+
+def test_the_step_hook_gets_what_was_seen_done_and_received():
+    steps = []
+    run(
+        [Counting(), Counting()], Watching(2), JOBS[:3], 4,
+        on_step=lambda lane, job, obs, action, reward, done: steps.append((job, obs[0, 0, 0], action[0], reward, done)),
+    )  # fmt: skip
+    assert [step[1:] for step in steps if step[0] == 0] == [(t, 0.0, t + 1.0, False) for t in range(4)]
+    assert [step[1:] for step in steps if step[0] == 1] == [(t, 1.0, t + 1.0, t == 2) for t in range(3)]
+    assert {step[0] for step in steps} == {0, 1, 2}
+
+
+def test_episodes_stop_at_the_step_limit():
+    assert [outcome.steps for outcome in run([Counting()], Watching(1), JOBS, 4)] == [4, 3, 4, 4, 4, 3, 4]
