@@ -38,15 +38,15 @@ def test_truncated_and_foreign_files_are_named(paths, tmp_path):
     for keep in (0, 10, len(whole) // 2, len(whole) - 1):
         paths[0].write_bytes(whole[:keep])
         assert not episodes.is_whole(paths[0], Rollout)
-        with pytest.raises(UsageError, match="episode_00000.npz"):
+        with pytest.raises(UsageError, match=r"episode_00000\.npz"):
             episodes.load(paths[0], Rollout)
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 0xFF
     paths[0].write_bytes(bytes(damaged))
-    with pytest.raises(UsageError, match="episode_00000.npz"):
+    with pytest.raises(UsageError, match=r"episode_00000\.npz"):
         episodes.load(paths[0], Rollout)
     assert not episodes.is_whole(paths[1], Series)
-    with pytest.raises(UsageError, match="episode_00001.npz"):
+    with pytest.raises(UsageError, match=r"episode_00001\.npz"):
         episodes.load(paths[1], Series)
 
 

@@ -48,7 +48,7 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
                 "a process that collects rollouts was killed; what is finished is kept: run the same command again"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)  # waits for the episodes in flight
     progress.close()
     return sum(
         len(episodes.load(folder.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes)

@@ -6,19 +6,20 @@ A rank that waits in MPICH's blocking receive spins at full speed, so ranks look
 import argparse
 import json
 import os
-import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
 
 from utils.errors import UsageError
-from utils.files import write_json
 
 POLL_SECONDS = 0.002
+START_SECONDS = 60.0  # in which every rank must have come up
 # Set by the process managers of MPICH, Intel MPI, Open MPI and Slurm in the ranks they start.
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # pid of the process that started the ranks, for these to end with it
@@ -33,7 +34,10 @@ def usable_cores() -> int:
 
 
 def launch(num_workers: int, ranks_file: Path) -> int:
-    """Runs this very command under mpiexec with an orchestrator and `num_workers` workers. Returns its exit code."""
+    """Runs this very command under mpiexec with an orchestrator and `num_workers` workers. Returns its exit code.
+
+    ranks_file: where the orchestrator writes down which process each rank is.
+    """
     mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if mpiexec is None:
         raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
@@ -44,11 +48,14 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
     }
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
+    ranks_file.unlink(missing_ok=True)
+    dead: list[str] = []
+    threading.Thread(target=_watch, args=(ranks_file, dead), daemon=True).start()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
-        _relay(process.stderr, ranks_file)
-        return process.wait()
+        _relay(process.stdout)
+        code = process.wait()
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         try:
@@ -56,28 +63,43 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
+    if code:
+        who = dead[0] if dead else "a rank"
+        script = Path(sys.argv[0]).name
+        print(
+            f"{script}: {who} died first, and mpiexec ended all others; run the same command again to go on",
+            file=sys.stderr,
+        )
+    return code
 
 
-def _relay(stream, ranks_file: Path) -> None:
-    """Passes the ranks' error output on; what mpiexec says about a dead process becomes a line that names its rank."""
+def _watch(ranks_file: Path, dead: list[str]) -> None:
+    """Appends the name of the rank that ends first. mpiexec ends the others within milliseconds, too soon for
+    them to say a word, and MPICH's own report often names another; the kernel knows."""
+    if not hasattr(os, "pidfd_open"):  # Linux has it
+        return
+    while not ranks_file.exists():
+        time.sleep(0.05)
+    poll, names = select.poll(), {}
+    for rank, (_, pid) in json.loads(ranks_file.read_text()).items():
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            dead.append(f"rank {rank} (pid {pid})")
+            return
+        names[descriptor] = f"rank {rank} (pid {pid})"
+        poll.register(descriptor, select.POLLIN)
+    dead.extend(names[descriptor] for descriptor, _ in poll.poll())
+
+
+def _relay(source) -> None:
+    """Passes the ranks' output on, up to the banner that MPICH puts under it when a rank died."""
     banner = False
-    for line in stream:
-        if "BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES" in line:
-            banner = True
-        died = re.search(r"PID (\d+) RUNNING AT (\S+)", line)
-        if died:
-            ranks = json.loads(ranks_file.read_text()) if ranks_file.exists() else {}
-            places = [rank for rank, place in ranks.items() if place == [died[2], int(died[1])]]
-            who = f"rank {places[0]}" if places else "a rank"
-            print(
-                f"05_train_controller.py: {who} (pid {died[1]} on {died[2]}) died; all ranks were stopped. "
-                "Run the same command again to go on.",
-                file=sys.stderr,
-                flush=True,
-            )
-        if not banner and not line.startswith("====") and line.strip():
-            sys.stderr.write(line)
-            sys.stderr.flush()
+    for line in source:
+        banner |= line.startswith(("=" * 40, "YOUR APPLICATION TERMINATED"))
+        if not banner:
+            sys.stdout.write(line)
+            sys.stdout.flush()
 
 
 class Ranks:
@@ -119,21 +141,30 @@ class Ranks:
         except ProcessLookupError:
             self.abort("the process that started the ranks is gone")
 
-    def introduce(self, path: Path | None) -> None:
-        """The orchestrator writes down which process each rank is, so that a dead one can be named."""
+    def introduce(self) -> dict[int, tuple[str, int]]:
+        """Every rank learns which process each of them is: (host, pid)."""
+        late = threading.Timer(START_SECONDS, self.abort, ["not all ranks came up"])
+        late.daemon = True
+        late.start()
         me = (self._mpi.Get_processor_name(), os.getpid())
         if self.rank != 0:
             self.send(me, 0)
-            return
-        places = {0: me}
-        while len(places) < self.size:
-            rank, place = self.receive()
-            places[rank] = place
-        write_json(path, {str(rank): places[rank] for rank in sorted(places)})
+            _, places = self.receive()
+        else:
+            places = {0: me}
+            while len(places) < self.size:
+                rank, place = self.receive()
+                places[rank] = place
+            for rank in self.workers:
+                self.send(places, rank)
+        late.cancel()
+        return places
 
     def abort(self, reason: str) -> None:
         """Ends all ranks at once with exit code 1."""
-        print(f"05_train_controller.py: rank {self.rank}: {reason}; all ranks are stopped", file=sys.stderr, flush=True)
+        line = f"{Path(sys.argv[0]).name}: rank {self.rank}: {reason}; all ranks are stopped"
+        print(line, file=sys.stderr, flush=True)
+        time.sleep(0.3)  # for mpiexec to pass it on, which it no longer does once it ends the ranks
         self._comm.Abort(1)
 
     def guarded(self, work) -> None:

@@ -9,6 +9,7 @@ from utils.evolution import ranks as mpi
 from utils.evolution.orchestrator import orchestrate
 from utils.evolution.state import EvolutionState
 from utils.evolution.worker import serve
+from utils.files import write_json
 from utils.run_folder import STEPS, RunFolder, check_source, fingerprint, opened
 
 
@@ -31,17 +32,17 @@ def evolve(parser: argparse.ArgumentParser) -> int:
 
 def _take_part(parser: argparse.ArgumentParser) -> None:
     ranks = mpi.Ranks()
+    places = ranks.introduce()
     if ranks.rank == 0:
-        _lead(ranks, parser)
+        _lead(ranks, places, parser)
         return
     _, start = ranks.receive()
     if start is None:  # the orchestrator says why
         return
-    ranks.introduce(None)
     ranks.guarded(lambda: serve(ranks, *start))
 
 
-def _lead(ranks: mpi.Ranks, parser: argparse.ArgumentParser) -> None:
+def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> None:
     started = False
     try:
         if not ranks.workers:
@@ -51,9 +52,9 @@ def _lead(ranks: mpi.Ranks, parser: argparse.ArgumentParser) -> None:
             if _check(config, run):
                 return
             started = True
+            write_json(run.controller / "ranks.json", places)
             for rank in ranks.workers:
                 ranks.send((config, run), rank)
-            ranks.introduce(run.controller / "ranks.json")
             ranks.guarded(lambda: orchestrate(ranks, config, run))
     finally:
         if not started:
