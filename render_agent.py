@@ -1,7 +1,7 @@
 """Watch, film and score a trained agent.
 
 RUN is a run folder (runs/<exp_name>) or one of pretrained/. The agent drives on the tracks with seeds S, S+1,
-..., which anyone can reset the stock environment to; the film shows the first of them.
+..., which anyone can reset the stock environment to; the film shows the one with the median score.
 
 examples
   python render_agent.py runs/quickstart
@@ -49,9 +49,8 @@ def main() -> None:
             print(f"track {job.env_seed}: {total:.1f}")
         return
 
-    outcomes, moments = watching.score(
-        agent, parameters, jobs, arguments.stock, max_steps, bool(arguments.film), Progress("agent", "episodes")
-    )
+    drive = (agent, parameters, jobs, arguments.stock, max_steps)
+    outcomes = watching.score(*drive, Progress("agent", "episodes"))
     name = "the unmodified environment" if arguments.stock else description.env_id
     report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"])
@@ -65,9 +64,13 @@ def main() -> None:
         write_json(arguments.json, report)
         print(f"scores in {arguments.json}")
     if arguments.film:
-        shown = moments[::STEPS_A_FRAME]
-        count = save_film((compose(moment, description.action_names) for moment in shown), arguments.film)
-        print(f"film of track {arguments.seed}, {count} frames, score {moments[-1].score:.1f}: {arguments.film}")
+        scores = [episode["score"] for episode in report["agent"]["episodes"]]
+        median = sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
+        moments = watching.film(*drive, Progress("film", "episodes"), median)
+        frames = [compose(moment, description.action_names) for moment in moments[::STEPS_A_FRAME]]
+        save_film(frames, arguments.film)
+        track, total = jobs[median].env_seed, moments[-1].score
+        print(f"film of track {track}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,7 +79,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=16, metavar="N", help="episodes to score (%(default)s)")
     parser.add_argument("--seed", type=int, default=1000, metavar="S", help="seed of the first track (%(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="steps an episode has at most (the environment's limit)")
-    parser.add_argument("--film", type=Path, metavar="FILE", help="film the first episode: .gif, .webp or .mp4")
+    parser.add_argument(
+        "--film", type=Path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
+    )
     parser.add_argument("--window", action="store_true", help="show the episodes live; Escape closes")
     parser.add_argument("--stock", action="store_true", help="drive in the unmodified environment")
     parser.add_argument("--random", action="store_true", help="score a random policy on the same tracks as well")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, command, step
 
-from utils import episodes
+from utils import config, episodes
 from utils.episodes import Rollout, Series
 
 
@@ -58,10 +58,10 @@ def test_steps_leave_what_the_run_folder_promises(trained):
 def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
     runs = copy_of_trained()
     before = {path: path.stat().st_mtime_ns for path in (runs / "tiny").rglob("*.npz")}
-    for script in ("01_generate_data.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
+    for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
         done = step(script, runs)
         assert done.returncode == 0, done.stderr
-        assert done.stdout
+        assert "nothing to do" in done.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = [path.name for path in before if before[path] != after[path]]
     assert changed in ([], ["starts.npz"])
@@ -105,7 +105,17 @@ def test_a_run_made_with_other_settings_is_refused(trained):
     assert "z_size" in done.stderr
     assert "6" in done.stderr
     assert "7" in done.stderr
-    assert step("04_train_rnn.py", trained, "controller_sigma_init=0.2").returncode == 0  # not begun yet
+
+
+def test_the_stored_configuration_is_what_each_step_was_run_with(copy_of_trained):
+    runs = copy_of_trained()
+    path = runs / "tiny/config.yaml"
+    assert step("04_train_rnn.py", runs, "rnn_num_steps=14", "controller_sigma_init=0.2").returncode == 0
+    assert config.load(path).rnn_num_steps == 14
+    assert config.load(path).controller_sigma_init == 0.2  # step 5 has not begun: free to change
+    assert step("03_generate_rnn_data.py", runs, "controller_sigma_init=0.3").returncode == 0
+    assert config.load(path).rnn_num_steps == 14
+    assert config.load(path).controller_sigma_init == 0.3
 
 
 def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trained):
@@ -179,7 +189,6 @@ def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_traine
     process.kill()
     process.wait()
     with np.load(state) as stopped:
-        assert not (killed / f"tiny/{folder}").joinpath("done").exists()
         steps = int(stopped["step"])
     done = step(script, killed, longer)
     assert done.returncode == 0, done.stderr

@@ -36,6 +36,7 @@ def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
     assert all(episode["steps"] == 31 for episode in report["agent"]["episodes"])
     values = [episode["score"] for episode in report["agent"]["episodes"]]
     assert report["agent"]["mean"] == pytest.approx(np.mean(values))
+    assert f"film of track {1000 + int(np.argmax(values))}, 16 frames, score {max(values):.1f}" in done.stdout
 
 
 def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path):

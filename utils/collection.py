@@ -28,8 +28,10 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
     Raises `UsageError` when a process dies; what it had finished stays.
     """
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(folder.rollout(i), Rollout)]
-    progress.start(len(todo) * config.max_frames)
-    if todo:
+    if not todo:
+        print(f"{folder.rollouts}: all episodes are there already, nothing to do")
+    else:
+        progress.start(len(todo) * config.max_frames)
         # spawn: a forked child would carry the parent's locks and open files.
         pool = ProcessPoolExecutor(
             min(config.parallel_processes, len(todo)),
@@ -49,7 +51,7 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # waits for the episodes in flight
-    progress.close()
+            progress.close()
     return sum(
         len(episodes.load(folder.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes)
     )

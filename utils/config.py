@@ -96,10 +96,10 @@ class Config(BaseModel):
         return self.parallel_processes * self.max_trials
 
 
-def fixed_keys(step: int) -> list[str]:
-    """The keys that work of `step` depends on and that may not change under it."""
+def keys(step: int, fixed: bool) -> list[str]:
+    """The keys of `step`: those its work depends on and that may not change under it, or the others."""
     extras = {name: field.json_schema_extra for name, field in Config.model_fields.items()}
-    return [name for name, extra in extras.items() if extra["step"] == step and extra["fixed"]]
+    return [name for name, extra in extras.items() if extra["step"] == step and extra["fixed"] == fixed]
 
 
 class _Loader(yaml.SafeLoader):

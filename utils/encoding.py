@@ -23,8 +23,10 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     redo = f"delete {run.series} and run `python {STEPS[3][1]}` again"
     check_source(run.series, fingerprint(run.vae_weights), "V's weights", redo)
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
-    progress.start(len(todo))
-    if todo:
+    if not todo:
+        print(f"{run.series}: all episodes are encoded already, nothing to do")
+    else:
+        progress.start(len(todo))
         encode = _encoder(load_vae(config, run))
         rollouts = ((index, episodes.load(paths[index], Rollout)) for index in todo)
         for index, rollout in prefetched(rollouts, depth=4):
@@ -32,7 +34,7 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
             series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
             episodes.save(run.encoded(index), series)
             progress.advance()
-    progress.close()
+        progress.close()
     return _gather_starts(config, run)
 
 

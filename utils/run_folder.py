@@ -16,8 +16,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from utils import config as configuration
 from utils.config import Config
 from utils.episodes import Rollout, Series, is_whole
@@ -93,9 +91,9 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
         raise UsageError(f"there is no run in {run.path} yet; run `python {STEPS[1][1]}` on this configuration first")
     with locked(run.step_folder(step)):
         remove_leftovers(run.step_folder(step))
-        _agree(run, config)
+        record = _agree(run, config, step)
         with written_aside(run.path / "config.yaml") as aside:
-            aside.write_text(configuration.dump(config))
+            aside.write_text(configuration.dump(record))
         yield run
 
 
@@ -107,22 +105,27 @@ def _begun(run: RunFolder, step: int) -> bool:
     return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
-def _agree(run: RunFolder, config: Config) -> None:
-    """Refuses a run folder made with other settings than those asked for."""
+def _agree(run: RunFolder, config: Config, step: int) -> Config:
+    """What to write down as the run's configuration: what the other steps were really run with stays.
+
+    Raises `UsageError` if something that is already made depends on a setting that is now another.
+    """
     path = run.path / "config.yaml"
     if not path.exists():
-        return
-    stored = yaml.safe_load(path.read_text())
+        return config
+    stored = run.read_config()
+    begun = [other for other in (0, *STEPS) if _begun(run, other)]
     differing = [
-        f"{path}: made with {key}: {stored.get(key)!r}, now asked for {getattr(config, key)!r}; "
+        f"{path}: made with {key}: {getattr(stored, key)!r}, now asked for {getattr(config, key)!r}; "
         "give it back its value, or choose another exp_name"
-        for step in (0, 1, 2, 4, 5)
-        if _begun(run, step)
-        for key in configuration.fixed_keys(step)
-        if stored.get(key) != getattr(config, key)
+        for other in begun
+        for key in configuration.keys(other, fixed=True)
+        if getattr(stored, key) != getattr(config, key)
     ]
     if differing:
         raise UsageError("\n".join(differing))
+    kept = [key for other in begun if other not in (0, step) for key in configuration.keys(other, fixed=False)]
+    return config.model_copy(update={key: getattr(stored, key) for key in kept})
 
 
 def fingerprint(*paths: Path) -> str:

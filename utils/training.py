@@ -73,6 +73,7 @@ class Training:
     ) -> None:
         """Trains up to `total_steps`. train_step(batch, step) returns losses; held_out() returns losses."""
         if self.step >= total_steps:
+            print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)

@@ -30,7 +30,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
 
     keras.utils.set_random_seed(config.seed)
     vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
-    train_step, optimizer = _train_step(vae, config)
+    train_step, optimizer = make_train_step(vae, config)
     log_every = max(1, steps[0] // LOGS_AN_EPOCH)
     variables = vae.vae.trainable_variables + optimizer.variables
     training = Training(run.vae, variables, log_every, config.checkpoint_seconds)
@@ -46,7 +46,8 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     return training.rows[-1]
 
 
-def _train_step(vae: VAE, config: Config):
+def make_train_step(vae: VAE, config: Config):
+    """A compiled step, (uint8 obs, int64 step) to losses, which draws z from (seed, step); and its optimiser."""
     optimizer = keras.optimizers.Adam(config.vae_learning_rate)
     variables = vae.vae.trainable_variables
     optimizer.build(variables)

@@ -16,17 +16,22 @@ from utils.seeding import integer
 
 
 class _Watched(gymnasium.Wrapper):
-    """Keeps the picture for people from before each step, which is what the agent decided on."""
+    """While the track `seed` is driven, keeps the picture for people from before each step: what was decided on."""
 
-    def reset(self, **arguments):
-        result = self.env.reset(**arguments)
-        self.now = self.env.render()
+    def __init__(self, env: gymnasium.Env, seed: int):
+        super().__init__(env)
+        self._seed, self._filming = seed, False
+
+    def reset(self, *, seed=None, options=None):
+        result = self.env.reset(seed=seed, options=options)
+        self._filming = seed == self._seed
+        self._after = self.env.render() if self._filming else None
         return result
 
     def step(self, action):
-        self.before = self.now
+        self.before = self._after
         result = self.env.step(action)
-        self.now = self.env.render()
+        self._after = self.env.render() if self._filming else None
         return result
 
 
@@ -49,28 +54,42 @@ def jobs_on(seed: int, episodes: int) -> list[Job]:
 
 
 def score(
-    agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, film: bool, progress: Progress
-) -> tuple[list[Outcome], list[Moment]]:
-    """Drives every job. Returns the outcomes, and with `film` the first episode's moments."""
+    agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
+) -> list[Outcome]:
+    """Drives every job, in as many lanes as the run was trained with at most."""
+    return _drive(agent, parameters, jobs, stock, max_steps, progress, None)[0]
+
+
+def film(
+    agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress, which: int
+) -> list[Moment]:
+    """The moments of job `which`. Drives all jobs again, since an episode's last digits depend on its batch."""
+    return list(_developed(_drive(agent, parameters, jobs, stock, max_steps, progress, which)[1], agent))
+
+
+def _drive(agent, parameters, jobs, stock, max_steps, progress, filmed: int | None) -> tuple[list[Outcome], list[_Raw]]:
     lanes = min(agent.config.controller_num_lane, len(jobs))
     make = agent.description.make_stock if stock else agent.description.make
-    envs = [_Watched(make(render_mode="rgb_array")) if film and lane == 0 else make() for lane in range(lanes)]
+    if filmed is None:
+        envs = [make() for _ in range(lanes)]
+    else:
+        envs = [_Watched(make(render_mode="rgb_array"), jobs[filmed].env_seed) for _ in range(lanes)]
     policy = agent.policy(lanes)
     policy.candidates = parameters[None]
     raw: list[_Raw] = []
 
     def keep(lane, job, obs, action, reward, terminated):
-        if film and job == 0:
+        if job == filmed:
             total = reward + (raw[-1].score if raw else 0.0)
             z = policy.z[lane].copy()
-            raw.append(_Raw(envs[0].before, obs.copy(), z, action.copy(), reward, total, len(raw) + 1))
+            raw.append(_Raw(envs[lane].before, obs.copy(), z, action.copy(), reward, total, len(raw) + 1))
 
     progress.start(len(jobs))
     outcomes = run(envs, policy, jobs, max_steps, on_step=keep, on_end=lambda *_: progress.advance())
     progress.close()
     for env in envs:
         env.close()
-    return outcomes, list(_developed(raw, agent))
+    return outcomes, raw
 
 
 def _developed(raw: list[_Raw], agent: Agent) -> Iterator[Moment]:

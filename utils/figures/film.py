@@ -1,6 +1,5 @@
 """Films of an agent: the road as a person sees it beside what V sees and makes of it, with action and reward."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +77,8 @@ def check_film_path(path: Path) -> None:
         raise UsageError(f"--film {path}: a film ends in {', '.join(SUFFIXES)}")
 
 
-def save_film(frames: Iterable[Image.Image], path: Path) -> int:
-    """Writes frames of one size as GIF, WebP or MP4, as the suffix says. Returns how many."""
-    frames = list(frames)
+def save_film(frames: list[Image.Image], path: Path) -> None:
+    """Writes frames of one size as GIF, WebP or MP4, as the suffix says."""
     milliseconds = 1000 // FRAMES_A_SECOND
     with written_aside(path) as aside:
         if path.suffix.lower() == ".mp4":
@@ -94,7 +92,6 @@ def save_film(frames: Iterable[Image.Image], path: Path) -> int:
                 frame.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames
             ]
             palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
-    return len(frames)
 
 
 def _save_mp4(frames: list[Image.Image], path: Path) -> None:

@@ -1,0 +1,109 @@
+"""Does reading frames from disk hold V's training up, and does memory stay bounded? And is bfloat16 faster?
+
+    python -m benchmarks.vae_input [--episodes 120] [--rounds 3]
+
+Writes data sets of random roads to a temporary folder, then trains V for some steps from each: frames already
+in memory against frames streamed from disk, in the same process, and the peak memory of streaming from data
+sets of one and of four times the size. Every measurement runs in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import store
+from utils import compute, episodes
+from utils.collection import collect
+from utils.config import load
+from utils.episodes import Rollout
+from utils.frame_stream import FrameStream, prefetched
+from utils.progress import Progress
+from utils.run_folder import RunFolder
+
+STEPS, WARM_UP = 60, 5
+
+
+def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, float]:
+    """Images per second and peak memory of STEPS steps of V."""
+    config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=6000"])
+    tf = compute.start_tensorflow()
+    from models.vae import build_vae
+    from utils.vae_training import make_train_step
+
+    train_step, _ = make_train_step(build_vae(config.z_size, precision, 0), config)
+    paths = sorted(folder.glob("episode_*.npz")) * copies
+    stream = FrameStream(paths, config.vae_batch_size, config.vae_shuffle_frames, 0)
+    if source == "memory":
+        obs = episodes.load(paths[0], Rollout).obs[: config.vae_batch_size]
+        batches = iter(lambda: obs, None)
+    else:
+        batches = prefetched(stream.batches(0, 100), depth=8)
+    for step, batch in enumerate(batches):
+        if step == WARM_UP:
+            began = time.perf_counter()
+        losses = train_step(batch, tf.constant(step, tf.int64))
+        float(losses["loss"])
+        if step == WARM_UP + STEPS:
+            break
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"images_per_second": STEPS * config.vae_batch_size / seconds, "peak_mb": peak, "frames": stream.num_frames}
+
+
+def measure(folder: Path, source: str, precision: str, copies: int, rounds: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.vae_input", "--one", str(folder), source, precision, str(copies)]
+    results = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(rounds)
+    ]
+    return {name: round(statistics.median(result[name] for result in results), 1) for name in results[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        folder, source, precision, copies = arguments.one
+        print(json.dumps(train(Path(folder), source, precision, int(copies))))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        run = RunFolder(Path(temporary))
+        config = load("config/carracing.yaml", ["parallel_processes=2", f"max_trials={arguments.episodes // 2}"])
+        collect(config, run, Progress("rollouts", "frames"))
+        os.sync()
+        rows = {}
+        for precision in ("float32", "bfloat16"):
+            rows[f"{precision}, frames in memory"] = measure(run.rollouts, "memory", precision, 1, arguments.rounds)
+            rows[f"{precision}, streamed"] = measure(run.rollouts, "disk", precision, 1, arguments.rounds)
+        rows["bfloat16, streamed, four times the data"] = measure(run.rollouts, "disk", "bfloat16", 4, arguments.rounds)
+    for name, row in rows.items():
+        print(
+            f"{name:42} {row['images_per_second']:8.0f} images/s {row['peak_mb']:8.0f} MB {row['frames']:9.0f} frames"
+        )
+    speed = {name: row["images_per_second"] for name, row in rows.items()}
+    ratios = {
+        "streamed to in memory, float32": speed["float32, streamed"] / speed["float32, frames in memory"],
+        "streamed to in memory, bfloat16": speed["bfloat16, streamed"] / speed["bfloat16, frames in memory"],
+        "bfloat16 to float32, streamed": speed["bfloat16, streamed"] / speed["float32, streamed"],
+        "peak memory, four times the data to once": rows["bfloat16, streamed, four times the data"]["peak_mb"]
+        / rows["bfloat16, streamed"]["peak_mb"],
+    }
+    ratios = {name: float(np.round(value, 3)) for name, value in ratios.items()}
+    for name, value in ratios.items():
+        print(f"{name:42} {value:8.2f}")
+    store("vae_input", {"rounds": arguments.rounds, "rows": rows, "ratios": ratios})
+
+
+if __name__ == "__main__":
+    main()
