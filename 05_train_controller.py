@@ -15,17 +15,15 @@ examples
   mpiexec -n 9 python 05_train_controller.py controller_num_generation=400
 """
 
-import sys
-
 from utils import command_line
 from utils.evolution import ranks
 from utils.evolution.session import evolve
 
 
-def main() -> None:
+def main() -> int:
     parser = command_line.parser(__doc__)
     ranks.worker_option(parser)
-    sys.exit(evolve(parser))
+    return evolve(parser)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ sets of one and of four times the size. Every measurement runs in a process of i
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -44,7 +45,7 @@ def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, f
     stream = FrameStream(paths, config.vae_batch_size, config.vae_shuffle_frames, 0)
     if source == "memory":
         obs = episodes.load(paths[0], Rollout).obs[: config.vae_batch_size]
-        batches = iter(lambda: obs, None)
+        batches = itertools.repeat(obs)
     else:
         batches = prefetched(stream.batches(0, 100), depth=8)
     for step, batch in enumerate(batches):
@@ -62,7 +63,7 @@ def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, f
 def measure(folder: Path, source: str, precision: str, copies: int, rounds: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.vae_input", "--one", str(folder), source, precision, str(copies)]
     results = [
-        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(rounds)
+        json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout) for _ in range(rounds)
     ]
     return {name: round(statistics.median(result[name] for result in results), 1) for name in results[0]}
 

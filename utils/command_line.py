@@ -1,8 +1,8 @@
 """What the scripts' command lines have in common: arguments, and how errors are shown."""
 
 import argparse
-import errno
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,8 @@ from pathlib import Path
 from utils import config as configuration
 from utils.config import Config
 from utils.errors import UsageError
+from utils.evolution import ranks
+from utils.files import disk_is_full
 from utils.run_folder import RunFolder, opened
 
 
@@ -37,20 +39,24 @@ def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder]]:
         yield config, run
 
 
-def call(main: Callable[[], None]) -> None:
-    """Runs a script's `main` and ends the process: 2 and a line for bad input, 130 for Ctrl-C."""
-    name = Path(sys.argv[0]).name
+def call(main: Callable[[], int | None]) -> None:
+    """Runs a script's `main` and ends the process with the exit code that it returns; 2 and a line for bad input,
+    130 for Ctrl-C."""
+    name, began = Path(sys.argv[0]).name, time.monotonic()
     try:
-        main()
+        code = main()
     except UsageError as error:
         for line in str(error).splitlines():
             print(f"{name}: {line}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not disk_is_full(error):
             raise
         print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)
         sys.exit(130)
+    if not code and not ranks.inside_mpi():
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+    sys.exit(code)

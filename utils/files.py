@@ -12,6 +12,11 @@ from pathlib import Path
 from utils.errors import UsageError
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Whether that is what `error` is about; HDF5 and TensorFlow say it in words of their own."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+
+
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` to write to; renames it to `path` when the block succeeds.
@@ -26,8 +31,8 @@ def written_aside(path: Path) -> Iterator[Path]:
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not disk_is_full(error):
             raise
         raise UsageError(f"the disk is full: could not write {path}; free some space and run this again") from error
     finally:

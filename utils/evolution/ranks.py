@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from utils.errors import UsageError
+from utils.files import disk_is_full
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # in which every rank must have come up
@@ -63,7 +64,7 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
-    if code:
+    if code not in (0, 2):  # 2: bad input, of which the rank that met it has spoken
         who = dead[0] if dead else "a rank"
         script = Path(sys.argv[0]).name
         print(
@@ -160,20 +161,22 @@ class Ranks:
         late.cancel()
         return places
 
-    def abort(self, reason: str) -> None:
-        """Ends all ranks at once with exit code 1."""
+    def abort(self, reason: str, code: int = 1) -> None:
+        """Ends all ranks at once with exit code `code`."""
         line = f"{Path(sys.argv[0]).name}: rank {self.rank}: {reason}; all ranks are stopped"
         print(line, file=sys.stderr, flush=True)
         time.sleep(0.3)  # for mpiexec to pass it on, which it no longer does once it ends the ranks
-        self._comm.Abort(1)
+        self._comm.Abort(code)
 
     def guarded(self, work) -> None:
         """Runs `work()`; an error in it ends all ranks, and says in which it was."""
         try:
             work()
         except UsageError as error:
-            self.abort(str(error))
-        except Exception:
+            self.abort(str(error), code=2)
+        except Exception as error:
+            if disk_is_full(error):
+                self.abort("the disk is full; free some space and run the same command again", code=2)
             traceback.print_exc()
             self.abort("failed with the error above")
 
