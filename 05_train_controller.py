@@ -15,6 +15,7 @@ examples
   mpiexec -n 9 python 05_train_controller.py controller_num_generation=400
 """
 
+from utils.evolution import one_thread  # noqa: F401  isort: skip
 from utils import command_line
 from utils.evolution import ranks
 from utils.evolution.session import evolve

@@ -5,7 +5,6 @@
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
 VENV := .venv
-RUN := runs/$(shell sed -n 's/^exp_name: *\([^ ]*\).*/\1/p' $(CONFIG))
 
 .PHONY: quickstart test lint clean
 
@@ -15,12 +14,14 @@ quickstart: $(VENV)/.installed
 	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
 	$(VENV)/bin/python 04_train_rnn.py --config $(CONFIG)
 	$(VENV)/bin/python 05_train_controller.py --config $(CONFIG)
-	$(VENV)/bin/python render_agent.py $(RUN) --random --film $(RUN)/videos/agent.webp --json $(RUN)/score.json
-	@echo
-	@echo "film            $(RUN)/videos/agent.webp"
-	@echo "what V sees     $(RUN)/vae/reconstructions.png"
-	@echo "learning curve  $(RUN)/controller/learning_curve.png"
-	@echo "scores          $(RUN)/score.json"
+	@run=$$($(VENV)/bin/python -c 'import sys; from utils import config; c = config.load(sys.argv[1]); \
+	  print(f"{c.runs_folder}/{c.exp_name}")' $(CONFIG)) && set -x && \
+	$(VENV)/bin/python render_agent.py $$run --random --film $$run/videos/agent.webp --json $$run/score.json && \
+	set +x && echo && \
+	echo "film            $$run/videos/agent.webp" && \
+	echo "what V sees     $$run/vae/reconstructions.png" && \
+	echo "learning curve  $$run/controller/learning_curve.png" && \
+	echo "scores          $$run/score.json"
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest

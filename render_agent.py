@@ -1,6 +1,6 @@
 """Watch, film and score a trained agent.
 
-RUN is a run folder (runs/<exp_name>) or one of pretrained/. The agent drives on the tracks with seeds S, S+1,
+RUN is a run folder (runs/<exp_name>). The agent drives on the tracks with seeds S, S+1,
 ..., which anyone can reset the stock environment to; the film shows the one with the median score.
 
 examples
@@ -11,6 +11,7 @@ examples
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from utils import command_line, compute
 from utils.errors import UsageError
 from utils.files import write_json
+from utils.prerequisites import check_agent
 from utils.progress import Progress
 from utils.run_folder import RunFolder
 
@@ -26,8 +28,9 @@ def main() -> None:
     arguments = _arguments()
     run = RunFolder(arguments.run)
     config = run.read_config()
-    from utils.figures.film import STEPS_A_FRAME, check_film_path, compose, save_film
+    from utils.figures.film import check_film_path, compose, save_film
 
+    check_agent(run)
     if arguments.film:
         check_film_path(arguments.film)
     compute.start_tensorflow()
@@ -42,11 +45,13 @@ def main() -> None:
     jobs = watching.jobs_on(arguments.seed, arguments.episodes)
     max_steps = arguments.steps or description.max_steps
     if arguments.window:
-        from utils.window import show
+        from utils.window import Closed, Window
 
-        episodes = (watching.live(agent, parameters, job, arguments.stock, max_steps) for job in jobs)
-        for job, total in zip(jobs, show(episodes, description.action_names, f"World Models: {run.path}")):
-            print(f"track {job.env_seed}: {total:.1f}")
+        window = Window(f"World Models: {run.path}", description.action_names)
+        with contextlib.suppress(Closed):
+            for job in jobs:
+                outcome = watching.live(agent, parameters, job, arguments.stock, max_steps, window.show)
+                print(f"track {job.env_seed}: {outcome.score:.1f}")
         return
 
     drive = (agent, parameters, jobs, arguments.stock, max_steps)
@@ -67,7 +72,7 @@ def main() -> None:
         scores = [episode["score"] for episode in report["agent"]["episodes"]]
         median = sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
         moments = watching.film(*drive, Progress("film", "episodes"), median)
-        frames = [compose(moment, description.action_names) for moment in moments[::STEPS_A_FRAME]]
+        frames = [compose(moment, description.action_names) for moment in moments]
         save_film(frames, arguments.film)
         track, total = jobs[median].env_seed, moments[-1].score
         print(f"film of track {track}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
@@ -90,6 +95,8 @@ def _arguments() -> argparse.Namespace:
     for name in ("episodes", "steps"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
+    if arguments.window and (arguments.film or arguments.json or arguments.random):
+        raise UsageError("--window shows the agent live; give --film, --json and --random in a call of their own")
     if arguments.seed < 0:
         raise UsageError(f"--seed {arguments.seed}: at least 0 is needed")
     return arguments

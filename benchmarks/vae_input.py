@@ -3,8 +3,8 @@
     python -m benchmarks.vae_input [--episodes 120] [--rounds 3]
 
 Writes data sets of random roads to a temporary folder, then trains V for some steps from each: frames already
-in memory against frames streamed from disk, in the same process, and the peak memory of streaming from data
-sets of one and of four times the size. Every measurement runs in a process of its own.
+in memory against frames streamed from disk, six pools of them, and the peak memory of streaming from data sets
+of one and of four times the size. Every measurement runs in a process of its own.
 """
 
 import argparse
@@ -35,7 +35,7 @@ STEPS, WARM_UP = 60, 5
 
 def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, float]:
     """Images per second and peak memory of STEPS steps of V."""
-    config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=6000"])
+    config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=1000"])
     tf = compute.start_tensorflow()
     from models.vae import build_vae
     from utils.vae_training import make_train_step

@@ -7,6 +7,7 @@ logvar, and four transposed convolutions back up to 64x64x3.
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -85,6 +86,11 @@ def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) 
 def images_from_obs(obs) -> tf.Tensor:
     """uint8 (batch, 64, 64, 3) observations to the float32 images in [0, 1] that V takes."""
     return tf.cast(obs, tf.float32) / 255.0
+
+
+def obs_from_images(images) -> np.ndarray:
+    """float32 images in [0, 1] to uint8 pictures of the same shape."""
+    return np.uint8(np.clip(np.asarray(images) * 255 + 0.5, 0, 255))
 
 
 def vae_losses(images, reconstructions, mu, logvar, kl_tolerance: float) -> tuple[tf.Tensor, tf.Tensor]:

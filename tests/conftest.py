@@ -21,6 +21,10 @@ def command(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> list[
     return [*prefix, sys.executable, str(ROOT / script), *map(str, arguments)]
 
 
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def call(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     """Runs a script from the project's root to its end."""
     return subprocess.run(

@@ -8,10 +8,12 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, command, step
+from conftest import ROOT, TINY, children, command, step
 
 from utils import config, episodes
 from utils.episodes import Rollout, Series
+
+FIVE = "05_train_controller.py"
 
 
 def start(script, runs, *overrides) -> subprocess.Popen:
@@ -130,12 +132,31 @@ def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trai
     np.testing.assert_array_equal(episodes.load(path, Rollout).obs, whole.obs)
 
 
-def test_weights_that_changed_since_are_noticed(copy_of_trained):
+def test_weights_and_data_that_changed_since_are_noticed(copy_of_trained):
     runs = copy_of_trained()
     assert step("02_train_vae.py", runs, "vae_num_epoch=3").returncode == 0
-    done = step("03_generate_rnn_data.py", runs, "vae_num_epoch=3")
+    for script, folder in (("03_generate_rnn_data.py", "series"), ("04_train_rnn.py", "series"), (FIVE, "rnn")):
+        done = step(script, runs, "vae_num_epoch=3")
+        assert done.returncode == 2
+        assert f"{folder} was made from other" in done.stderr
+    assert step("01_generate_data.py", runs, "max_trials=4").returncode == 0
+    done = step("02_train_vae.py", runs, "max_trials=4", "vae_num_epoch=3")
     assert done.returncode == 2
-    assert "V's weights" in done.stderr
+    assert "vae was made from other rollouts" in done.stderr
+
+
+def test_encoding_goes_on_after_a_kill(copy_of_trained, trained):
+    runs = copy_of_trained()
+    for path in (runs / "tiny/series").glob("*.npz"):
+        path.unlink()
+    process = start("03_generate_rnn_data.py", runs)
+    wait_for(lambda: (runs / "tiny/series/episode_00001.npz").exists())
+    process.kill()
+    process.wait()
+    assert step("03_generate_rnn_data.py", runs).returncode == 0
+    for path in sorted((trained / "tiny/series").glob("*.npz")):
+        with np.load(path) as theirs, np.load(runs / "tiny/series" / path.name) as ours:
+            np.testing.assert_allclose(ours["mu"], theirs["mu"], atol=1e-5)
 
 
 def test_foreign_weights_are_named(copy_of_trained):
@@ -151,9 +172,9 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
     rollouts = tmp_path / "tiny/rollouts"
     process = start("01_generate_data.py", tmp_path, "max_trials=150")
     wait_for(lambda: len(list(rollouts.glob("episode_*.npz"))) >= 4)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    workers = children(process.pid)
     if victim == "child":
-        os.kill(int(children[-1]), signal.SIGKILL)
+        os.kill(int(workers[-1]), signal.SIGKILL)
         assert process.wait(20) == 2
         assert "killed" in process.stderr.read()
     elif victim == "parent":
@@ -162,7 +183,7 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
     else:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
-    wait_for(lambda: not any(os.path.exists(f"/proc/{child}/exe") for child in children), 10)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{worker}/exe") for worker in workers), 10)
     kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
     assert 4 <= len(kept) < 300
     assert step("01_generate_data.py", tmp_path, "max_trials=150").returncode == 0
@@ -177,7 +198,7 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
 
 @pytest.mark.parametrize(
     ("script", "folder", "longer"),
-    [("02_train_vae.py", "vae", "vae_num_epoch=7"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],
+    [("02_train_vae.py", "vae", "vae_num_epoch=4"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],
 )
 def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_trained, script, folder, longer):
     whole, killed = copy_of_trained("whole"), copy_of_trained("killed")

@@ -66,6 +66,7 @@ def test_stock_and_window(run):
         (["{run}", "--film", "film.avi"], ".webp"),
         (["{run}", "--episodes", "0"], "--episodes 0"),
         (["{run}/vae"], "is no run folder"),
+        (["{run}", "--window", "--film", "film.gif"], "--window"),
     ],
 )
 def test_mistakes_are_a_line(run, arguments, expected):

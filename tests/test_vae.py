@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,6 +70,14 @@ def test_losses_against_numpy():
     free = float(np.sort(expected)[1]) / 8  # the smallest of the three is below this tolerance
     _, kl = vae_losses(images, made, tf.constant(mu), tf.constant(logvar), kl_tolerance=free)
     np.testing.assert_allclose(kl, np.maximum(expected, free * 8).mean(), rtol=1e-5)
+
+
+def test_a_saved_model_is_read_back_without_running_code(vae, images, tmp_path):
+    vae.encode_mu_logvar.save(tmp_path / "encoder.keras")
+    vae.vae.save(tmp_path / "vae.keras")
+    encoder = keras.saving.load_model(tmp_path / "encoder.keras", safe_mode=True)
+    np.testing.assert_array_equal(encoder(images)[0], vae.encode_mu_logvar(images)[0])
+    assert keras.saving.load_model(tmp_path / "vae.keras", safe_mode=True).count_params() == 4_348_547
 
 
 def test_bfloat16_agrees_with_float32(vae, images):

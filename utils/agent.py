@@ -1,8 +1,10 @@
 """An agent of a run: its V and M loaded, controllers handed in, as a policy for the rollout engine."""
 
 import numpy as np
+import tensorflow as tf
 
 from models.controller import num_parameters
+from models.vae import obs_from_images
 from models.world_model import WorldModel
 from utils.config import Config
 from utils.environments import describe
@@ -20,6 +22,7 @@ class Agent:
     def __init__(self, config: Config, run: RunFolder):
         self.config, self.description = config, describe(config.env_name)
         self.vae, self.rnn = load_vae(config, run), load_rnn(config, run)
+        self._decode = tf.function(lambda z: self.vae.decode(z, training=False), autograph=False)
 
     @property
     def num_parameters(self) -> int:
@@ -27,6 +30,10 @@ class Agent:
         sizes = {"z": self.rnn.z_size, "h": self.rnn.rnn_size, "c": self.rnn.rnn_size}
         num_features = sum(sizes[name] for name in self.config.controller_inputs)
         return num_parameters(num_features, self.description.action_size, self.config.controller_bias)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """What V makes of z, float32 (n, z_size): pictures, uint8 (n, 64, 64, 3)."""
+        return obs_from_images(self._decode(z))
 
     def policy(self, lanes: int) -> "AgentPolicy":
         return AgentPolicy(self, lanes)

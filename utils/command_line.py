@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from utils import config as configuration
+from utils import prerequisites
 from utils.config import Config
 from utils.errors import UsageError
 from utils.evolution import ranks
@@ -33,9 +34,10 @@ def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namesp
 
 @contextmanager
 def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder]]:
-    """Reads the command line of numbered script `number` and holds its run folder."""
+    """Reads the command line of numbered script `number`, holds its run folder, checks what came before it."""
     config, _ = configured(parser(description))
     with opened(config, number) as run:
+        prerequisites.check(config, run, number)
         yield config, run
 
 
@@ -50,9 +52,12 @@ def call(main: Callable[[], int | None]) -> None:
             print(f"{name}: {line}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        if not disk_is_full(error):
+        if disk_is_full(error):
+            print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
+        elif isinstance(error, OSError) and error.filename:
+            print(f"{name}: {error.filename}: {error.strerror}", file=sys.stderr)
+        else:
             raise
-        print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)

@@ -4,7 +4,7 @@ import os
 
 
 def start_tensorflow(threads: int | None = None):
-    """Imports TensorFlow and returns it. threads: cores it may use; None leaves all of them.
+    """Imports TensorFlow and returns it. threads: cores it may use, and no GPU; None leaves it all it finds.
 
     Call it before anything else imports TensorFlow or Keras.
     """
@@ -12,15 +12,15 @@ def start_tensorflow(threads: int | None = None):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if threads:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ[name] = str(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     with _silenced_stderr():
         import tensorflow as tf
 
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        gpus = tf.config.list_physical_devices("GPU")
+            tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
+        gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     return tf
@@ -46,7 +46,7 @@ def precision(asked: str) -> str:
         return asked
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
+    for gpu in tf.config.get_visible_devices("GPU"):
         capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
         return "bfloat16" if capability >= (8, 0) else "float32"
     try:

@@ -82,6 +82,8 @@ class Config(BaseModel):
                 f"controller_num_worker x controller_num_worker_trial is {self.population}: "
                 "CMA-ES needs a population of at least 4"
             )
+        if self.vae_batch_size > self.vae_shuffle_frames:
+            raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self
@@ -147,6 +149,9 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> tuple[dict, dict]:
     content = _parse(text, str(path))
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected lines of `key: value`")
+    for key in content:
+        if not isinstance(key, str):
+            raise UsageError(f"{path}: {key!r}: unknown key; keys are words")
     settings, sources = {}, {}
     base = content.pop("extends", None)
     if base is not None:

@@ -10,7 +10,7 @@ from utils.episodes import Rollout, Series
 from utils.files import written_aside
 from utils.frame_stream import prefetched
 from utils.progress import Progress
-from utils.run_folder import STEPS, RunFolder, check_source, fingerprint
+from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
 
 BATCH = 256
@@ -18,10 +18,7 @@ BATCH = 256
 
 def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     """Encodes the episodes that are not encoded yet and gathers the first frames. Returns how many frames."""
-    run.require(run.vae_weights, 2, "V is not trained yet")
     paths = run.rollout_paths(config)
-    redo = f"delete {run.series} and run `python {STEPS[3][1]}` again"
-    check_source(run.series, fingerprint(run.vae_weights), "V's weights", redo)
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
     if not todo:
         print(f"{run.series}: all episodes are encoded already, nothing to do")

@@ -16,8 +16,8 @@ class FrameStream:
     """Frames of rollouts in random order, each at most once an epoch.
 
     A pool of whole episodes, drawn at random, of about `pool_frames` frames is shuffled and dealt out while
-    the next pool is read: memory is two pools (12 KB a frame), whatever the data set's size, and the disk is
-    read in long runs. The batches depend on (seed, step) alone, so training can go on from any step.
+    the next pool is read: memory is three pools at most (12 KB a frame), whatever the data set's size, and the
+    disk is read in long runs. The batches depend on (seed, step) alone, so training can go on from any step.
     """
 
     def __init__(self, paths: list[Path], batch_size: int, pool_frames: int, seed: int):

@@ -14,7 +14,7 @@ from utils.environments import describe
 from utils.episodes import Series
 from utils.frame_stream import prefetched
 from utils.progress import Progress
-from utils.run_folder import STEPS, RunFolder, check_source, fingerprint
+from utils.run_folder import RunFolder
 from utils.training import Training, load_weights
 
 HELD_OUT_SEQUENCES = 50
@@ -68,14 +68,7 @@ class SequenceSet:
 
 def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
     """Trains M up to `rnn_num_steps` iterations and writes weights and log. Returns the last log row."""
-    run.require(run.starts, 3, "the rollouts are not encoded yet")
     paths = run.series_paths(config)
-    check_source(
-        run.rnn,
-        fingerprint(run.vae_weights),
-        "V's weights",
-        f"delete {run.series} and {run.rnn}, then run `python {STEPS[3][1]}` and `python {STEPS[4][1]}` again",
-    )
     training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
     training_set, held_out_set = SequenceSet(training_paths, config), SequenceSet(held_out_paths, config)
 
@@ -96,7 +89,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     steps_a_batch = config.rnn_batch_size * training_set.time
     training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_a_batch)
     training.keep_weights(model, run.rnn_weights)
-    return training.rows[-1]
+    return training.last_row()
 
 
 def build_rnn(config: Config) -> MDNRNN:
@@ -145,7 +138,6 @@ def _steps(model: MDNRNN, config: Config):
 
 def load_rnn(config: Config, run: RunFolder) -> MDNRNN:
     """The trained M of a run."""
-    run.require(run.rnn_weights, 4, "M is not trained yet")
     model = build_rnn(config)
     load_weights(model, run.rnn_weights)
     return model

@@ -11,8 +11,6 @@ runs/<exp_name>/
 """
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from utils import config as configuration
 from utils.config import Config
 from utils.episodes import Rollout, Series, is_whole
 from utils.errors import UsageError
-from utils.files import locked, remove_leftovers, write_json, written_aside
+from utils.files import locked, remove_leftovers, written_aside
 
 STEPS = {
     1: ("rollouts", "01_generate_data.py"),
@@ -35,7 +33,7 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
         self.rollouts, self.vae, self.series, self.rnn, self.controller = (path / name for name, _ in STEPS.values())
-        self.videos = path / "videos"
+        self.parts = self.controller / "parts"
         self.vae_weights = self.vae / "vae.weights.h5"
         self.rnn_weights = self.rnn / "rnn.weights.h5"
         self.starts = self.series / "starts.npz"
@@ -91,6 +89,7 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
         raise UsageError(f"there is no run in {run.path} yet; run `python {STEPS[1][1]}` on this configuration first")
     with locked(run.step_folder(step)):
         remove_leftovers(run.step_folder(step))
+        remove_leftovers(run.parts)
         record = _agree(run, config, step)
         with written_aside(run.path / "config.yaml") as aside:
             aside.write_text(configuration.dump(record))
@@ -98,11 +97,11 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
 
 
 def _begun(run: RunFolder, step: int) -> bool:
-    """A step has begun when its folder has anything that is not a lock or a half-written file."""
+    """A step has begun when something is there that a restart goes on from."""
     if step == 0:
         return any(_begun(run, later) for later in STEPS)
-    folder = run.step_folder(step)
-    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    patterns = ("episode_*.npz", "state.npz", "resume.pkl", "parts/[0-9]*.json")
+    return any(next(run.step_folder(step).glob(pattern), None) for pattern in patterns)
 
 
 def _agree(run: RunFolder, config: Config, step: int) -> Config:
@@ -126,21 +125,3 @@ def _agree(run: RunFolder, config: Config, step: int) -> Config:
         raise UsageError("\n".join(differing))
     kept = [key for other in begun if other not in (0, step) for key in configuration.keys(other, fixed=False)]
     return config.model_copy(update={key: getattr(stored, key) for key in kept})
-
-
-def fingerprint(*paths: Path) -> str:
-    """Names the content of files: what is made from V's or M's weights remembers which weights those were."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def check_source(folder: Path, source: str, made_from: str, remedy: str) -> None:
-    """Records in `folder` what its content is made from, or refuses if it was made from something else."""
-    path = folder / "source.json"
-    if path.exists():
-        if json.loads(path.read_text())["source"] != source:
-            raise UsageError(f"{folder} was made from other {made_from} than the run has now; {remedy}")
-    else:
-        write_json(path, {"source": source, "made_from": made_from})

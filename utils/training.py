@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import time
 import zipfile
 from collections.abc import Callable, Iterable
@@ -48,12 +49,7 @@ class Training:
         arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
         with written_aside(self._path) as aside, open(aside, "wb") as file:
             np.savez(file, step=self.step, rows=json.dumps(self.rows), **arrays)
-        if not self.rows:
-            return
-        with written_aside(self._folder / "log.csv") as aside, open(aside, "w", newline="") as file:
-            writer = csv.DictWriter(file, self.rows[0].keys())
-            writer.writeheader()
-            writer.writerows(self.rows)
+        self._write_table()
         with self._writer.as_default():
             for row in self.rows[self._logged :]:
                 for name, value in row.items():
@@ -61,6 +57,13 @@ class Training:
                         tf.summary.scalar(name, value, step=row["step"])
         self._writer.flush()
         self._logged = len(self.rows)
+
+    def _write_table(self) -> None:
+        if self.rows:
+            with written_aside(self._folder / "log.csv") as aside, open(aside, "w", newline="") as file:
+                writer = csv.DictWriter(file, self.rows[0].keys())
+                writer.writeheader()
+                writer.writerows(self.rows)
 
     def run(
         self,
@@ -74,25 +77,29 @@ class Training:
         """Trains up to `total_steps`. train_step(batch, step) returns losses; held_out() returns losses."""
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
+            self._write_table()  # the last kill may have come just before
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
         sums: dict[str, float] = {}
         count, saved, began, first = 0, time.monotonic(), time.monotonic(), self.step
         for batch in batches:
-            losses = train_step(batch, tf.constant(self.step, tf.int64))
+            losses = {name: float(v) for name, v in train_step(batch, tf.constant(self.step, tf.int64)).items()}
+            if not all(math.isfinite(value) for value in losses.values()):
+                raise UsageError(
+                    f"training diverged after step {self.step}: {losses}; delete {self._folder} and begin this step "
+                    "again with a lower learning rate"
+                )
             self.step += 1
             count += 1
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            progress.advance(items_per_step, **{name: float(value) for name, value in losses.items()})
+                sums[name] = sums.get(name, 0.0) + value
+            progress.advance(items_per_step, **losses)
             if self.step % self._log_every == 0 or self.step == total_steps:
                 row = {name: round(total / count, 5) for name, total in sums.items()}
                 row |= {f"held_out_{name}": round(value, 5) for name, value in held_out().items()}
                 speed = (self.step - first) * items_per_step / (time.monotonic() - began)
                 self.rows.append({"step": self.step, **row, "per_second": round(speed, 1)})
-                if not all(np.isfinite(value) for value in row.values()):
-                    raise UsageError(f"training diverged at step {self.step}: {row}; lower the learning rate")
                 sums, count, began, first = {}, 0, time.monotonic(), self.step
             if time.monotonic() - saved > self._checkpoint_seconds or self.step == total_steps:
                 self.save()
@@ -100,6 +107,12 @@ class Training:
             if self.step == total_steps:
                 break
         progress.close()
+
+    def last_row(self) -> dict[str, float]:
+        """The last row of the log. Raises `UsageError` when training ended before its first."""
+        if not self.rows:
+            raise UsageError(f"{self._folder}: {self.step} steps are too few for a log; train for longer")
+        return self.rows[-1]
 
     def keep_weights(self, model, path: Path) -> None:
         """Writes the trained weights to `path`, unless those of this very step are there already.

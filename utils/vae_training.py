@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.vae import VAE, build_vae, images_from_obs, vae_losses
-from utils import compute, episodes
+from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.episodes import Rollout
 from utils.errors import UsageError
@@ -43,7 +43,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     training.run(sum(steps), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
     save_reconstructions(vae, held_out_obs[:: max(1, len(held_out_obs) // 16)][:16], run.vae / "reconstructions.png")
-    return training.rows[-1]
+    return training.last_row()
 
 
 def make_train_step(vae: VAE, config: Config):
@@ -68,25 +68,26 @@ def make_train_step(vae: VAE, config: Config):
 
 
 def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
-    """Losses on held-out frames, reconstructed from the mean of z: free of the luck of one draw."""
-    losses = []
+    """The loss that is trained, on held-out frames, with the same draws of z each time."""
+    losses, rng = [], seeding.generator(config.seed, "held-out draws")
     for begin in range(0, len(obs), 100):
         images = images_from_obs(obs[begin : begin + 100])
         mu, logvar = vae.encode_mu_logvar(images, training=False)
-        losses.append(vae_losses(images, vae.decode(mu, training=False), mu, logvar, config.vae_kl_tolerance))
+        z = mu + tf.exp(0.5 * logvar) * rng.standard_normal(mu.shape, np.float32)
+        losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
     reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
     return {"reconstruction": float(reconstruction), "kl": float(kl)}
 
 
 def _spread(paths, count: int) -> np.ndarray:
     """About `count` frames evenly out of the episodes `paths`, uint8 (count, 64, 64, 3)."""
-    every = max(1, len(paths) * 300 // count)
-    return np.concatenate([episodes.load(path, Rollout, only=("obs",)).obs[::every] for path in paths])[:count]
+    each = -(-count // len(paths))
+    obs = [episodes.load(path, Rollout, only=("obs",)).obs for path in paths]
+    return np.concatenate([frames[:: max(1, len(frames) // each)][:each] for frames in obs])
 
 
 def load_vae(config: Config, run: RunFolder) -> VAE:
     """The trained V of a run, for seeing with."""
-    run.require(run.vae_weights, 2, "V is not trained yet")
     vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
     load_weights(vae.vae, run.vae_weights)
     return vae

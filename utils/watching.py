@@ -1,51 +1,43 @@
 """Watching an agent: scoring it over episodes, and keeping one of them moment by moment."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import gymnasium
 import numpy as np
 
-from utils.agent import Agent, AgentPolicy
+from utils.agent import Agent
 from utils.environments.description import Description
-from utils.figures.film import Moment
-from utils.figures.reconstructions import reconstruction_from
+from utils.figures.film import STEPS_A_FRAME, Moment
 from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, Outcome, run
 from utils.seeding import integer
 
 
 class _Watched(gymnasium.Wrapper):
-    """While the track `seed` is driven, keeps the picture for people from before each step: what was decided on."""
+    """While the track `seed` is driven, keeps the picture for people from before every `every`th step: what the
+    agent decided on."""
 
-    def __init__(self, env: gymnasium.Env, seed: int):
+    def __init__(self, env: gymnasium.Env, seed: int, every: int):
         super().__init__(env)
-        self._seed, self._filming = seed, False
+        self._seed, self._every, self._steps = seed, every, None
 
     def reset(self, *, seed=None, options=None):
         result = self.env.reset(seed=seed, options=options)
-        self._filming = seed == self._seed
-        self._after = self.env.render() if self._filming else None
+        self._steps = 0 if seed == self._seed else None
+        self._look()
         return result
 
     def step(self, action):
         self.before = self._after
         result = self.env.step(action)
-        self._after = self.env.render() if self._filming else None
+        if self._steps is not None:
+            self._steps += 1
+        self._look()
         return result
 
-
-@dataclass
-class _Raw:
-    """A moment whose reconstruction is still a latent vector."""
-
-    road: np.ndarray
-    obs: np.ndarray
-    z: np.ndarray
-    action: np.ndarray
-    reward: float
-    score: float
-    step: int
+    def _look(self) -> None:
+        wanted = self._steps is not None and self._steps % self._every == 0
+        self._after = self.env.render() if wanted else None
 
 
 def jobs_on(seed: int, episodes: int) -> list[Job]:
@@ -57,46 +49,56 @@ def score(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
     """Drives every job, in as many lanes as the run was trained with at most."""
-    return _drive(agent, parameters, jobs, stock, max_steps, progress, None)[0]
+    return _drive(agent, parameters, jobs, stock, max_steps, progress)
 
 
 def film(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress, which: int
 ) -> list[Moment]:
-    """The moments of job `which`. Drives all jobs again, since an episode's last digits depend on its batch."""
-    return list(_developed(_drive(agent, parameters, jobs, stock, max_steps, progress, which)[1], agent))
+    """Every STEPS_A_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
+    its batch."""
+    moments: list[Moment] = []
+    _drive(agent, parameters, jobs, stock, max_steps, progress, which, STEPS_A_FRAME, moments.append)
+    return moments
 
 
-def _drive(agent, parameters, jobs, stock, max_steps, progress, filmed: int | None) -> tuple[list[Outcome], list[_Raw]]:
+def live(
+    agent: Agent, parameters: np.ndarray, job: Job, stock: bool, max_steps: int, show: Callable[[Moment], None]
+) -> Outcome:
+    """One episode, each moment shown as it happens. What `show` raises ends it."""
+    return _drive(agent, parameters, [job], stock, max_steps, None, 0, 1, show)[0]
+
+
+def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, every=1, show=None) -> list[Outcome]:
+    """Drives every job; shows every `every`th moment of job `watched`."""
     lanes = min(agent.config.controller_num_lane, len(jobs))
     make = agent.description.make_stock if stock else agent.description.make
-    if filmed is None:
+    if watched is None:
         envs = [make() for _ in range(lanes)]
     else:
-        envs = [_Watched(make(render_mode="rgb_array"), jobs[filmed].env_seed) for _ in range(lanes)]
+        envs = [_Watched(make(render_mode="rgb_array"), jobs[watched].env_seed, every) for _ in range(lanes)]
     policy = agent.policy(lanes)
     policy.candidates = parameters[None]
-    raw: list[_Raw] = []
+    total, step = 0.0, 0
 
-    def keep(lane, job, obs, action, reward, terminated):
-        if job == filmed:
-            total = reward + (raw[-1].score if raw else 0.0)
-            z = policy.z[lane].copy()
-            raw.append(_Raw(envs[lane].before, obs.copy(), z, action.copy(), reward, total, len(raw) + 1))
+    def on_step(lane, job, obs, action, reward, terminated):
+        nonlocal total, step
+        if job != watched:
+            return
+        total, step = total + reward, step + 1
+        if envs[lane].before is not None:
+            made = agent.decode(policy.z[lane : lane + 1])[0]
+            show(Moment(envs[lane].before, obs.copy(), made, action.copy(), reward, total, step))
 
-    progress.start(len(jobs))
-    outcomes = run(envs, policy, jobs, max_steps, on_step=keep, on_end=lambda *_: progress.advance())
-    progress.close()
-    for env in envs:
-        env.close()
-    return outcomes, raw
-
-
-def _developed(raw: list[_Raw], agent: Agent) -> Iterator[Moment]:
-    for begin in range(0, len(raw), 100):
-        batch = raw[begin : begin + 100]
-        for moment, made in zip(batch, reconstruction_from(agent.vae, np.stack([m.z for m in batch]))):
-            yield Moment(moment.road, moment.obs, made, moment.action, moment.reward, moment.score, moment.step)
+    if progress:
+        progress.start(len(jobs))
+    try:
+        return run(envs, policy, jobs, max_steps, on_step, on_end=lambda *_: progress and progress.advance())
+    finally:
+        if progress:
+            progress.close()
+        for env in envs:
+            env.close()
 
 
 def score_baseline(description: Description, jobs: list[Job], stock: bool, max_steps: int, progress: Progress):
@@ -107,20 +109,3 @@ def score_baseline(description: Description, jobs: list[Job], stock: bool, max_s
     outcomes = run([env], policy, jobs, max_steps, on_end=lambda *_: progress.advance())
     progress.close()
     return outcomes
-
-
-def live(agent: Agent, parameters: np.ndarray, job: Job, stock: bool, max_steps: int) -> Iterator[Moment]:
-    """One episode as it happens, a moment a step."""
-    env = (agent.description.make_stock if stock else agent.description.make)(render_mode="rgb_array")
-    policy: AgentPolicy = agent.policy(1)
-    policy.candidates = parameters[None]
-    policy.begin(0, job)
-    obs, total, reward, ended, step = env.reset(seed=job.env_seed)[0], 0.0, 0.0, False, 0
-    while not ended and step < max_steps:
-        road = env.render()
-        action = policy.act(obs[None], np.float32([reward]))[0]
-        seen, reward, terminated, truncated, _ = env.step(action)
-        step, total, ended = step + 1, total + float(reward), terminated or truncated
-        yield Moment(road, obs, reconstruction_from(agent.vae, policy.z)[0], action, float(reward), total, step)
-        obs = seen
-    env.close()

@@ -1,46 +1,36 @@
 """A live window, by pygame. With SDL_VIDEODRIVER=dummy it runs without a display."""
 
-from collections.abc import Callable, Iterator
-
 import pygame
 
 from utils.errors import UsageError
-from utils.figures.film import Moment, compose
+from utils.figures.film import SIZE, Moment, compose
 
 STEPS_A_SECOND = 50
 
 
-def show(episodes: Iterator[Iterator[Moment]], action_names: tuple[str, ...], title: str) -> list[float]:
-    """Shows episodes one after the other until they end or the window is closed (Escape or q).
-
-    Returns the scores of the episodes that were shown to their end.
-    """
-    try:
-        pygame.display.init()
-        screen = pygame.display.set_mode((816, 480))
-    except pygame.error as error:
-        raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
-    pygame.display.set_caption(title)
-    clock = pygame.time.Clock()
-    scores: list[float] = []
-    try:
-        for episode in episodes:
-            moment = None
-            for moment in episode:
-                if _closed(pygame.event.get):
-                    return scores
-                frame = compose(moment, action_names)
-                screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
-                pygame.display.flip()
-                clock.tick(STEPS_A_SECOND)
-            scores.append(moment.score)
-        return scores
-    finally:
-        pygame.display.quit()
+class Closed(Exception):
+    """The window was closed, by its button, Escape or q."""
 
 
-def _closed(events: Callable) -> bool:
-    return any(
-        event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key in (pygame.K_ESCAPE, pygame.K_q))
-        for event in events()
-    )
+class Window:
+    """Shows moments as they come, in real time. Raises `Closed` from `show` when it is closed."""
+
+    def __init__(self, title: str, action_names: tuple[str, ...]):
+        try:
+            pygame.display.init()
+            self._screen = pygame.display.set_mode(SIZE)
+        except pygame.error as error:
+            raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
+        pygame.display.set_caption(title)
+        self._clock, self._action_names = pygame.time.Clock(), action_names
+
+    def show(self, moment: Moment) -> None:
+        for event in pygame.event.get():
+            key = event.key if event.type == pygame.KEYDOWN else None
+            if event.type == pygame.QUIT or key in (pygame.K_ESCAPE, pygame.K_q):
+                pygame.display.quit()
+                raise Closed
+        frame = compose(moment, self._action_names)
+        self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
+        pygame.display.flip()
+        self._clock.tick(STEPS_A_SECOND)

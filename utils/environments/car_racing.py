@@ -13,6 +13,8 @@ from utils.environments.car_racing_renderer import SIZE, Renderer
 from utils.environments.description import Description
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+cv2.setNumThreads(1)  # pictures this small are drawn sooner than a second thread wakes, and workers share cores
+
 _PUBLISHED = Path(__file__).parent / "published"
 BAR_ROW = 84  # the status bar begins here in the stock 96x96 observation
 

@@ -15,7 +15,7 @@ PICTURE_SECONDS = 60.0  # the learning curve is drawn at evaluations, and at mos
 
 
 class EvolutionLog:
-    """Everything here is made from the state, so that it can never disagree with it."""
+    """The files here are made from the state as a whole, so that they cannot disagree with it."""
 
     def __init__(self, config: Config, run: RunFolder):
         self._config, self._run = config, run
@@ -25,15 +25,16 @@ class EvolutionLog:
     def write(self, state: EvolutionState) -> None:
         """After each generation."""
         row = state.rows[-1]
-        self.write_files(state)
+        drawing = row["evaluation_mean"] is not None or time.monotonic() - self._drawn > PICTURE_SECONDS
+        self.write_files(state, drawing)
         print(self._line(row, state), flush=True)
         self._write_tensorboard(row)
-        if row["evaluation_mean"] is not None or time.monotonic() - self._drawn > PICTURE_SECONDS:
-            save_learning_curve(state.rows, self._config, self._run.controller / "learning_curve.png")
+        if drawing:
             self._drawn = time.monotonic()
 
-    def write_files(self, state: EvolutionState) -> None:
-        """The controllers; log.csv: a row a generation; fitness.csv: every candidate's score in full precision."""
+    def write_files(self, state: EvolutionState, drawing: bool = True) -> None:
+        """The controllers; log.csv: a row a generation; fitness.csv: every candidate's score in full precision;
+        with `drawing` the learning curve."""
         folder = self._run.controller
         save_parameters(folder / "mean.npz", state.mean, generation=state.generation)
         if state.best:
@@ -41,6 +42,8 @@ class EvolutionLog:
         _write_csv(folder / "log.csv", list(state.rows[0]), [list(row.values()) for row in state.rows])
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
         _write_csv(folder / "fitness.csv", header, [[i + 1, *scores] for i, scores in enumerate(state.fitness)])
+        if drawing:
+            save_learning_curve(state.rows, self._config, folder / "learning_curve.png")
 
     def _line(self, row: dict, state: EvolutionState) -> str:
         left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation

@@ -6,6 +6,7 @@ A rank that waits in MPICH's blocking receive spins at full speed, so ranks look
 import argparse
 import json
 import os
+import platform
 import select
 import shutil
 import signal
@@ -23,7 +24,7 @@ POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # in which every rank must have come up
 # Set by the process managers of MPICH, Intel MPI, Open MPI and Slurm in the ranks they start.
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
-_LAUNCHER = "WORLD_MODELS_LAUNCHER"  # pid of the process that started the ranks, for these to end with it
+_LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
 
 
 def inside_mpi() -> bool:
@@ -44,7 +45,7 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
     command = [mpiexec, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
     environment = os.environ | {
-        _LAUNCHER: str(os.getpid()),
+        _LAUNCHER: f"{platform.node()} {os.getpid()}",
         # Open MPI counts the orchestrator, which sleeps, as a core in use.
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
@@ -82,7 +83,9 @@ def _watch(ranks_file: Path, dead: list[str]) -> None:
     while not ranks_file.exists():
         time.sleep(0.05)
     poll, names = select.poll(), {}
-    for rank, (_, pid) in json.loads(ranks_file.read_text()).items():
+    for rank, (host, pid) in json.loads(ranks_file.read_text()).items():
+        if host != platform.node():
+            continue
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -103,6 +106,22 @@ def _relay(source) -> None:
             sys.stdout.flush()
 
 
+def _end_with_parents(parent: int) -> None:
+    """Ends this rank once the process that started it is gone, or the launcher: nobody else would."""
+    host, _, pid = os.environ.get(_LAUNCHER, "").partition(" ")
+    while os.getppid() == parent and (host != platform.node() or _exists(int(pid))):
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Ranks:
     """The ranks of this run, from inside one of them."""
 
@@ -116,9 +135,7 @@ class Ranks:
         self._mpi, self._comm = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)
-        launcher = os.environ.get(_LAUNCHER)
-        self._launcher = int(launcher) if launcher else None
-        self._looked = time.monotonic()
+        threading.Thread(target=_end_with_parents, args=(os.getppid(),), daemon=True).start()
 
     def send(self, message, rank: int) -> None:
         self._comm.send(message, dest=rank)
@@ -127,20 +144,9 @@ class Ranks:
         """Waits for the next message from anyone. Returns who sent it and what it is."""
         status = self._mpi.Status()
         while not self._comm.iprobe(source=self._mpi.ANY_SOURCE, status=status):
-            self._look_for_launcher()
             time.sleep(POLL_SECONDS)
         source = status.Get_source()
         return source, self._comm.recv(source=source)
-
-    def _look_for_launcher(self) -> None:
-        """When the process that started the ranks was killed, nobody would ever stop them."""
-        if self._launcher is None or self.rank != 0 or time.monotonic() - self._looked < 0.5:
-            return
-        self._looked = time.monotonic()
-        try:
-            os.kill(self._launcher, 0)
-        except ProcessLookupError:
-            self.abort("the process that started the ranks is gone")
 
     def introduce(self) -> dict[int, tuple[str, int]]:
         """Every rank learns which process each of them is: (host, pid)."""
@@ -174,6 +180,8 @@ class Ranks:
             work()
         except UsageError as error:
             self.abort(str(error), code=2)
+        except KeyboardInterrupt:
+            self.abort("stopped; run the same command again to go on", code=130)
         except Exception as error:
             if disk_is_full(error):
                 self.abort("the disk is full; free some space and run the same command again", code=2)

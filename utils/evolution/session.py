@@ -2,15 +2,13 @@
 
 import argparse
 
-from utils import command_line
+from utils import command_line, prerequisites
 from utils.config import Config
 from utils.errors import UsageError
 from utils.evolution import ranks as mpi
-from utils.evolution.orchestrator import orchestrate
-from utils.evolution.state import EvolutionState
 from utils.evolution.worker import serve
 from utils.files import write_json
-from utils.run_folder import STEPS, RunFolder, check_source, fingerprint, opened
+from utils.run_folder import RunFolder, opened
 
 
 def evolve(parser: argparse.ArgumentParser) -> int:
@@ -51,11 +49,16 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
         with opened(config, 5) as run:
             if _check(config, run):
                 return
+            from utils.evolution.orchestrator import orchestrate  # brings what workers do not need
+
+            def lead() -> None:
+                write_json(run.controller / "ranks.json", places)
+                for rank in ranks.workers:
+                    ranks.send((config, run), rank)
+                orchestrate(ranks, config, run)
+
             started = True
-            write_json(run.controller / "ranks.json", places)
-            for rank in ranks.workers:
-                ranks.send((config, run), rank)
-            ranks.guarded(lambda: orchestrate(ranks, config, run))
+            ranks.guarded(lead)
     finally:
         if not started:
             for rank in ranks.workers:
@@ -64,18 +67,20 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
 
 def _check(config: Config, run: RunFolder) -> bool:
     """Whether there is nothing left to do. Raises `UsageError` if an earlier step is missing or has changed."""
-    run.require(run.vae_weights, 2, "V is not trained yet")
-    run.require(run.rnn_weights, 4, "M is not trained yet")
-    source = fingerprint(run.vae_weights, run.rnn_weights)
-    remedy = f"delete {run.controller} and run `python {STEPS[5][1]}` again"
-    check_source(run.controller, source, "weights of V and M", remedy)
+    from utils.evolution.log import EvolutionLog
+    from utils.evolution.state import EvolutionState
+
+    prerequisites.check(config, run, 5)
     state = EvolutionState.restore(run.controller)
-    done = state is not None and state.generation >= config.controller_num_generation
-    if done:
-        best = state.best
-        print(
-            f"{state.generation} generations are done in {run.controller}: best mean {best['evaluation_mean']:.1f} "
-            f"+- {best['evaluation_std']:.1f} at generation {best['generation']}; "
-            "raise controller_num_generation to go on"
+    if state is None or state.generation < config.controller_num_generation:
+        return False
+    EvolutionLog(config, run).write_files(state)  # the last kill may have come just before
+    best = ""
+    if state.best:
+        best = "best mean {evaluation_mean:.1f} +- {evaluation_std:.1f} at generation {generation}; ".format(
+            **state.best
         )
-    return done
+    print(
+        f"{state.generation} generations are done in {run.controller}: {best}raise controller_num_generation to go on"
+    )
+    return True

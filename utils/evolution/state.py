@@ -55,7 +55,7 @@ class EvolutionState:
     def save(self, folder: Path) -> None:
         with written_aside(folder / "resume.pkl") as aside:
             aside.write_bytes(pickle.dumps(self))
-        for path in (folder / "parts").glob("*.json"):
+        for path in (folder / "parts").glob("[0-9]*.json"):
             if int(path.name.split("_")[0]) < self.generation:
                 path.unlink()
 

@@ -7,6 +7,7 @@ import gymnasium
 from utils import compute
 from utils.config import Config
 from utils.environments import describe
+from utils.evolution.one_thread import STARTED
 from utils.evolution.ranks import Ranks
 from utils.evolution.work import Part, PartResult
 from utils.rollouts import run
@@ -42,10 +43,9 @@ class Player:
 
 
 def serve(ranks: Ranks, config: Config, folder: RunFolder) -> None:
-    began = time.monotonic()
     compute.start_tensorflow(threads=1)
     player = Player(config, folder)
-    ranks.send(("ready", {"seconds": time.monotonic() - began, "num_parameters": player.num_parameters}), 0)
+    ranks.send(("ready", {"seconds": time.monotonic() - STARTED, "num_parameters": player.num_parameters}), 0)
     while True:
         _, part = ranks.receive()
         if part is None:

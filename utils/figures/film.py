@@ -13,7 +13,7 @@ STEPS_A_FRAME = 2  # every second step is shown, at 25 frames a second: real tim
 FRAMES_A_SECOND = 25
 SUFFIXES = (".gif", ".webp", ".mp4")
 
-_SIZE = (816, 480)  # even, as MP4 wants it
+SIZE = (816, 480)  # even, as MP4 wants it
 _ROAD = (0, 0, 600, 400)
 _SIDE, _SIDE_X = 176, 620
 _INK, _PAPER, _FAINT, _POSITIVE, _NEGATIVE = "#222222", "#ffffff", "#dddddd", "#0072b2", "#d55e00"
@@ -36,7 +36,7 @@ class Moment:
 
 def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
     """One picture of the film, 816 x 480."""
-    frame = Image.new("RGB", _SIZE, _PAPER)
+    frame = Image.new("RGB", SIZE, _PAPER)
     draw = ImageDraw.Draw(frame)
     frame.paste(_fitted(moment.road, _ROAD[2:]), _ROAD[:2])
     for top, title, picture in ((0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from models.vae import VAE, images_from_obs
+from models.vae import VAE, images_from_obs, obs_from_images
 from utils.files import written_aside
 
 SCALE = 2  # each frame is shown at 128 x 128
@@ -13,7 +13,7 @@ SCALE = 2  # each frame is shown at 128 x 128
 
 def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path) -> None:
     """obs: uint8 (n, 64, 64, 3). Two rows of up to eight pairs, each frame above what V makes of it."""
-    reconstructions = reconstruct(vae, obs)
+    reconstructions = _reconstruct(vae, obs)
     columns = 8
     rows = -(-len(obs) // columns)
     side, gap, title = 64 * SCALE, 6, 24
@@ -31,12 +31,7 @@ def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path) -> None:
         sheet.save(aside)
 
 
-def reconstruct(vae: VAE, obs: np.ndarray) -> np.ndarray:
+def _reconstruct(vae: VAE, obs: np.ndarray) -> np.ndarray:
     """From the mean of z. obs and result: uint8 (n, 64, 64, 3)."""
     mu, _ = vae.encode_mu_logvar(images_from_obs(obs), training=False)
-    return reconstruction_from(vae, mu)
-
-
-def reconstruction_from(vae: VAE, z) -> np.ndarray:
-    """z: float32 (n, z_size). Result: uint8 (n, 64, 64, 3)."""
-    return np.uint8(np.clip(np.asarray(vae.decode(z, training=False)) * 255 + 0.5, 0, 255))
+    return obs_from_images(vae.decode(mu, training=False))

@@ -1,0 +1,67 @@
+"""What each step needs of the ones before it, looked at before anything slow begins."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from utils.config import Config
+from utils.errors import UsageError
+from utils.files import write_json
+from utils.run_folder import STEPS, RunFolder
+
+
+def check(config: Config, run: RunFolder, step: int) -> None:
+    """Raises `UsageError` if an earlier step of `step` is missing or unfinished, or has been done anew since.
+
+    A step that begins writes down what it works from, in its folder's source.json.
+    """
+    if step in (2, 3):
+        run.rollout_paths(config)
+    if step == 2:
+        _check_source(run.vae, f"{config.num_episodes} episodes", "rollouts", 2, record=True)
+    if step in (3, 4, 5):
+        run.require(run.vae_weights, 2, "V is not trained yet")
+    if step == 4:
+        run.series_paths(config)
+        run.require(run.starts, 3, "the rollouts are not all encoded yet")
+    if step in (3, 4):
+        _check_source(run.series, _fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)
+    if step == 5:
+        run.require(run.rnn_weights, 4, "M is not trained yet")
+    if step in (4, 5):
+        series = f"{_fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
+        _check_source(run.rnn, series, "series", 4, record=step == 4)
+    if step == 5:
+        check_agent(run, record=True)
+
+
+def check_agent(run: RunFolder, record: bool = False) -> None:
+    """Raises `UsageError` if V, M or C is missing, or C was trained with another V or M."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
+    run.require(run.rnn_weights, 4, "M is not trained yet")
+    if not record:
+        run.require(run.controller / "source.json", 5, "the controller is not trained yet")
+    _check_source(run.controller, _fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", 5, record)
+
+
+def _fingerprint(*paths: Path) -> str:
+    """Names the content of files: what is made from V's or M's weights remembers which weights those were."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _check_source(folder: Path, source: str, made_from: str, step: int, record: bool = False) -> None:
+    """Raises `UsageError` if `folder`, the work of `step`, was made from something else than `source`.
+
+    record: this is that step itself: it writes down what it works from, if it has not yet.
+    """
+    path = folder / "source.json"
+    if record and not path.exists():
+        write_json(path, {"made_from": made_from, "source": source})
+    if not path.exists() or json.loads(path.read_text())["source"] != source:
+        raise UsageError(
+            f"{folder} was made from other {made_from} than the run has now; "
+            f"delete it and run `python {STEPS[step][1]}` again"
+        )
