@@ -81,9 +81,13 @@ def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
 
 def _spread(paths, count: int) -> np.ndarray:
     """About `count` frames evenly out of the episodes `paths`, uint8 (count, 64, 64, 3)."""
+    paths = paths[:: -(-len(paths) // count)]
     each = -(-count // len(paths))
-    obs = [episodes.load(path, Rollout, only=("obs",)).obs for path in paths]
-    return np.concatenate([frames[:: max(1, len(frames) // each)][:each] for frames in obs])
+    picked = []
+    for path in paths:
+        frames = episodes.load(path, Rollout, only=("obs",)).obs
+        picked.append(frames[:: max(1, len(frames) // each)][:each].copy())  # lets go of the rest
+    return np.concatenate(picked)
 
 
 def load_vae(config: Config, run: RunFolder) -> VAE:

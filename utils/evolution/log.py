@@ -50,7 +50,7 @@ class EvolutionLog:
         line = (
             f"generation {row['generation']}/{self._config.controller_num_generation}: "
             f"mean {row['reward_mean']:.1f}, best {row['reward_max']:.1f}, worst {row['reward_min']:.1f}, "
-            f"sigma {row['sigma']:.3f}, {row['steps'] / row['rollout_seconds']:.0f} steps/s, "
+            f"sigma {row['sigma']:.3f}, {row['steps'] / row['worker_seconds'] * row['worker_ranks']:.0f} steps/s, "
             f"{row['generation_seconds']:.0f} s, {left / 60:.0f} min left"
         )
         if row["evaluation_mean"] is not None:

@@ -79,7 +79,6 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
         results = crew.score(generation_parts(config, state.generation, np.float32(candidates)), finished)
         episode_scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
         scores = episode_scores.mean(axis=1)
-        rollouts_done = time.monotonic()
         state.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
         mean = np.float32(state.es.mean)
 
@@ -91,6 +90,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
             "mean_steps": float(np.mean(steps)),
             "max_steps": int(max(steps)),
             "steps": int(sum(steps)),
+            "worker_seconds": round(sum(result.seconds for result in results), 3),
         }
         evaluation = None
         last = state.generation + 1 == config.controller_num_generation
@@ -100,7 +100,6 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
         row |= evaluation or dict.fromkeys(_statistics("evaluation", np.zeros(1)))
         now = time.monotonic()
         row |= {
-            "rollout_seconds": round(rollouts_done - began, 3),
             "generation_seconds": round(now - began, 3),
             "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
             "worker_ranks": len(ranks.workers),
