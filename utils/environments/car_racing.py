@@ -101,7 +101,7 @@ DESCRIPTION = Description(
     explorations=EXPLORATIONS,
     baseline="uniform",
     published_curves={
-        "original, candidates' mean (hardmaru)": _PUBLISHED / "learning_curve_carracing_hardmaru.csv",
-        "mean of the population, 128 tracks (wellmer)": _PUBLISHED / "evaluations_carracing_wellmer.csv",
+        "the original (hardmaru): candidates, mean": _PUBLISHED / "learning_curve_carracing_hardmaru.csv",
+        "zacwellmer: mean of the population on 128 tracks": _PUBLISHED / "evaluations_carracing_wellmer.csv",
     },
 )

@@ -43,8 +43,10 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     )  # fmt: skip
     axes.set_xlabel("generation")
     axes.set_ylabel("score of an episode")
+    count = config.controller_num_episode
+    episodes = "1 episode" if count == 1 else f"{count} episodes"
     axes.set_title(
-        f"{config.exp_name}: {config.population} candidates x {config.controller_num_episode} episodes "
+        f"{config.exp_name}: {config.population} candidates x {episodes} "
         f"of at most {config.controller_max_frames} steps"
     )
     axes.grid(alpha=0.3)
