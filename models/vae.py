@@ -29,9 +29,15 @@ class VAE(NamedTuple):
     decode: keras.Model
 
 
+def sample_z(mu, logvar, noise):
+    """z from the normal distribution that mu and logvar describe and standard normal noise, all (..., z_size).
+    Chapter, example 12-1."""
+    return mu + keras.ops.exp(0.5 * logvar) * noise
+
+
 @keras.saving.register_keras_serializable("world_models")
 class Sampling(layers.Layer):
-    """Draws z from the normal distribution that mu and logvar, (batch, z_size), describe. Chapter, example 12-1."""
+    """Draws z anew at each call. Takes mu and logvar, (batch, z_size)."""
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -41,7 +47,7 @@ class Sampling(layers.Layer):
     def call(self, inputs):
         mu, logvar = inputs
         noise = keras.random.normal(keras.ops.shape(mu), dtype=mu.dtype, seed=self.seed_generator)
-        return mu + keras.ops.exp(0.5 * logvar) * noise
+        return sample_z(mu, logvar, noise)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

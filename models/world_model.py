@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from models.controller import controller_actions
 from models.mdn_rnn import MDNRNN
-from models.vae import VAE, images_from_obs
+from models.vae import VAE, images_from_obs, sample_z
 
 
 class WorldModel:
@@ -21,7 +21,7 @@ class WorldModel:
         self, vae: VAE, rnn: MDNRNN, activations: tuple[str, ...], inputs: Sequence[str], bias: bool, sample: bool,
         lanes: int, num_parameters: int,
     ):  # fmt: skip
-        self.lanes, self.z_size, self.sample = lanes, rnn.z_size, sample
+        self.sample = sample
         self._parameters = np.zeros((lanes, num_parameters), np.float32)
         self._parameters_on_device = None
         self._keep = np.ones((lanes, 1), np.float32)
@@ -32,7 +32,7 @@ class WorldModel:
         @tf.function(autograph=False)
         def step(obs, signal, keep, noise, h, c, parameters):
             mu, logvar = vae.encode_mu_logvar(images_from_obs(obs), training=False)
-            z = mu + tf.exp(0.5 * logvar) * noise if sample else mu
+            z = sample_z(mu, logvar, noise) if sample else mu
             h, c = h * keep, c * keep
             known = {"z": z, "h": h, "c": c}
             features = tf.concat([known[name] for name in inputs], axis=1)

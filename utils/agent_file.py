@@ -1,18 +1,16 @@
 """A controller on disk: `parameters`, float32 (num_parameters,), and facts about them, as a plain `.npz`."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import UsageError
-from utils.files import written_aside
+from utils.files import UNREADABLE, write_npz
 from utils.run_folder import STEPS, RunFolder
 
 
 def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
-    with written_aside(path) as aside, open(aside, "wb") as file:
-        np.savez(file, parameters=parameters.astype(np.float32), **facts)
+    write_npz(path, parameters=parameters.astype(np.float32), **facts)
 
 
 def load_parameters(run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
@@ -26,7 +24,7 @@ def load_parameters(run: RunFolder, num_parameters: int) -> tuple[np.ndarray, st
     try:
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UsageError(f"{path} is damaged or foreign ({error}); run `python {STEPS[5][1]}` again") from None
     if parameters.shape != (num_parameters,) or parameters.dtype != np.float32:
         raise UsageError(

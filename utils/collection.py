@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -15,6 +13,7 @@ from utils.config import Config
 from utils.environments import describe
 from utils.episodes import Rollout
 from utils.errors import UsageError
+from utils.processes import end_with_parent
 from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, run
 from utils.run_folder import RunFolder
@@ -60,15 +59,8 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
 def _start(env_name: str, parent: int) -> None:
     global _env
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     _env = describe(env_name).make()
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process once `parent` is gone: a killed parent cannot tell its children."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _play(config: Config, folder: RunFolder, index: int) -> int:

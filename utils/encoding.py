@@ -7,7 +7,7 @@ from models.vae import VAE, images_from_obs
 from utils import episodes
 from utils.config import Config
 from utils.episodes import Rollout, Series
-from utils.files import written_aside
+from utils.files import write_npz
 from utils.frame_stream import prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder
@@ -57,6 +57,5 @@ def _encoder(vae: VAE):
 def _gather_starts(config: Config, run: RunFolder) -> int:
     """Writes mu and logvar, (episodes, z_size), of every first frame: where dreams start from."""
     series = [episodes.load(path, Series, only=("mu", "logvar")) for path in run.series_paths(config)]
-    with written_aside(run.starts) as aside, open(aside, "wb") as file:
-        np.savez(file, mu=np.stack([s.mu[0] for s in series]), logvar=np.stack([s.logvar[0] for s in series]))
+    write_npz(run.starts, mu=np.stack([s.mu[0] for s in series]), logvar=np.stack([s.logvar[0] for s in series]))
     return sum(len(s.mu) for s in series)

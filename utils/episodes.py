@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UsageError
-from utils.files import written_aside
+from utils.files import UNREADABLE, write_npz
 
 
 @dataclass
@@ -43,8 +43,7 @@ _DTYPES = {"obs": np.uint8, "done": np.bool_}  # all others are float32
 
 
 def save(path: Path, episode: Rollout | Series) -> None:
-    with written_aside(path) as aside:
-        np.savez(aside, **{field.name: getattr(episode, field.name) for field in fields(episode)})
+    write_npz(path, **{field.name: getattr(episode, field.name) for field in fields(episode)})
 
 
 def load(path: Path, kind: type[Rollout] | type[Series], only: tuple[str, ...] | None = None):
@@ -58,7 +57,7 @@ def load(path: Path, kind: type[Rollout] | type[Series], only: tuple[str, ...] |
             if sorted(file.files) != sorted(names):
                 raise ValueError(f"it holds {file.files}, not {names}")
             arrays = {name: file[name] for name in only or names}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UsageError(f"{path} is truncated, damaged or foreign ({error}); delete it and make it again") from None
     lengths = {len(array) for array in arrays.values()}
     for name, array in arrays.items():

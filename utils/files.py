@@ -1,15 +1,22 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import csv
 import errno
 import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from utils.errors import UsageError
+
+# What reading a truncated, damaged or foreign .npz may raise.
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -42,6 +49,17 @@ def written_aside(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content) -> None:
     with written_aside(path) as aside:
         aside.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write_npz(path: Path, **arrays) -> None:
+    """Plain and uncompressed. `path` ends in .npz."""
+    with written_aside(path) as aside:
+        np.savez(aside, **arrays)
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
+    with written_aside(path) as aside, open(aside, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from utils.config import Config
+from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.files import write_json
 from utils.run_folder import STEPS, RunFolder
@@ -16,13 +17,13 @@ def check(config: Config, run: RunFolder, step: int) -> None:
     A step that begins writes down what it works from, in its folder's source.json.
     """
     if step in (2, 3):
-        run.rollout_paths(config)
+        run.require_episodes(run.rollout_paths(config), Rollout, 1)
     if step == 2:
         _check_source(run.vae, f"{config.num_episodes} episodes", "rollouts", 2, record=True)
     if step in (3, 4, 5):
         run.require(run.vae_weights, 2, "V is not trained yet")
     if step == 4:
-        run.series_paths(config)
+        run.require_episodes(run.series_paths(config), Series, 3)
         run.require(run.starts, 3, "the rollouts are not all encoded yet")
     if step in (3, 4):
         _check_source(run.series, _fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)

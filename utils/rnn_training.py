@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.mdn_rnn import MDNRNN, mdn_rnn_losses
+from models.vae import sample_z
 from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.environments import describe
@@ -114,7 +115,7 @@ def _steps(model: MDNRNN, config: Config):
     def forward(batch: Batch, step, training: bool):
         """Row t sees z, action and the signal before it, and is asked for the next z and the signal after."""
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.seed, step]))
-        z = batch.mu + tf.exp(0.5 * batch.logvar) * noise
+        z = sample_z(batch.mu, batch.logvar, noise)
         before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
         outputs = model(tf.concat([z, batch.action, before[..., None]], axis=-1), training=training)
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])

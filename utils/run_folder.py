@@ -60,15 +60,13 @@ class RunFolder:
             raise UsageError(f"{path} is missing: {why}; run `python {STEPS[step][1]}` on this configuration first")
 
     def rollout_paths(self, config: Config) -> list[Path]:
-        """The rollouts in order. Raises `UsageError` when some are missing or truncated."""
-        return self._episode_paths(config, self.rollout, Rollout, 1)
+        return [self.rollout(index) for index in range(config.num_episodes)]
 
     def series_paths(self, config: Config) -> list[Path]:
-        """The encoded episodes in order. Raises `UsageError` when some are missing or truncated."""
-        return self._episode_paths(config, self.encoded, Series, 3)
+        return [self.encoded(index) for index in range(config.num_episodes)]
 
-    def _episode_paths(self, config: Config, name, kind, step: int) -> list[Path]:
-        paths = [name(index) for index in range(config.num_episodes)]
+    def require_episodes(self, paths: list[Path], kind: type[Rollout] | type[Series], step: int) -> None:
+        """Raises `UsageError` when some that `step` should have left are missing or truncated."""
         remedy = f"run `python {STEPS[step][1]}` on this configuration"
         for path in paths:
             if path.exists() and not is_whole(path, kind):
@@ -78,7 +76,6 @@ class RunFolder:
             raise UsageError(
                 f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )
-        return paths
 
 
 @contextlib.contextmanager

@@ -1,10 +1,8 @@
 """What training V and training M have in common: a loop that can be killed at any moment and goes on."""
 
-import csv
 import json
 import math
 import time
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UsageError
-from utils.files import write_json, written_aside
+from utils.files import UNREADABLE, write_csv, write_json, write_npz, written_aside
 from utils.progress import Progress
 
 
@@ -39,7 +37,7 @@ class Training:
                 self.step, self.rows = int(state["step"]), json.loads(str(state["rows"]))
                 for index, variable in enumerate(self._variables):
                     variable.assign(state[f"variable_{index}"])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise UsageError(
                 f"{self._path} is no training state of this network ({error}); delete it to begin again"
             ) from None
@@ -47,8 +45,7 @@ class Training:
     def save(self) -> None:
         """State first, as one file; the CSV and TensorBoard only show what is in it."""
         arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
-        with written_aside(self._path) as aside, open(aside, "wb") as file:
-            np.savez(file, step=self.step, rows=json.dumps(self.rows), **arrays)
+        write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **arrays)
         self._write_table()
         with self._writer.as_default():
             for row in self.rows[self._logged :]:
@@ -60,10 +57,7 @@ class Training:
 
     def _write_table(self) -> None:
         if self.rows:
-            with written_aside(self._folder / "log.csv") as aside, open(aside, "w", newline="") as file:
-                writer = csv.DictWriter(file, self.rows[0].keys())
-                writer.writeheader()
-                writer.writerows(self.rows)
+            write_csv(self._folder / "log.csv", self.rows[0], (row.values() for row in self.rows))
 
     def run(
         self,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.vae import VAE, build_vae, images_from_obs, vae_losses
+from models.vae import VAE, build_vae, images_from_obs, sample_z, vae_losses
 from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.episodes import Rollout
@@ -58,7 +58,7 @@ def make_train_step(vae: VAE, config: Config):
         noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.seed, step]))
         with tf.GradientTape() as tape:
             mu, logvar = vae.encode_mu_logvar(images, training=True)
-            reconstructions = vae.decode(mu + tf.exp(0.5 * logvar) * noise, training=True)
+            reconstructions = vae.decode(sample_z(mu, logvar, noise), training=True)
             reconstruction, kl = vae_losses(images, reconstructions, mu, logvar, config.vae_kl_tolerance)
             loss = reconstruction + kl
         optimizer.apply(tape.gradient(loss, variables), variables)
@@ -73,7 +73,7 @@ def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
     for begin in range(0, len(obs), 100):
         images = images_from_obs(obs[begin : begin + 100])
         mu, logvar = vae.encode_mu_logvar(images, training=False)
-        z = mu + tf.exp(0.5 * logvar) * rng.standard_normal(mu.shape, np.float32)
+        z = sample_z(mu, logvar, rng.standard_normal(mu.shape, np.float32))
         losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
     reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
     return {"reconstruction": float(reconstruction), "kl": float(kl)}

@@ -1,14 +1,12 @@
 """What the evolution shows of itself: a line, two tables, TensorBoard, a picture, and the agent so far."""
 
-import csv
 import time
-from pathlib import Path
 
 from utils.agent_file import save_parameters
 from utils.config import Config
 from utils.evolution.state import EvolutionState
 from utils.figures.learning_curve import save_learning_curve
-from utils.files import written_aside
+from utils.files import write_csv
 from utils.run_folder import RunFolder
 
 PICTURE_SECONDS = 60.0  # the learning curve is drawn at evaluations, and at most this often between them
@@ -39,9 +37,9 @@ class EvolutionLog:
         save_parameters(folder / "mean.npz", state.mean, generation=state.generation)
         if state.best:
             save_parameters(folder / "best.npz", **state.best)
-        _write_csv(folder / "log.csv", list(state.rows[0]), [list(row.values()) for row in state.rows])
+        write_csv(folder / "log.csv", state.rows[0], (row.values() for row in state.rows))
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
-        _write_csv(folder / "fitness.csv", header, [[i + 1, *scores] for i, scores in enumerate(state.fitness)])
+        write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
             save_learning_curve(state.rows, self._config, folder / "learning_curve.png")
 
@@ -73,8 +71,3 @@ class EvolutionLog:
             if value is not None and name != "generation":
                 self._tensorboard.add_scalar(f"controller/{name}", value, step=row["generation"])
         self._tensorboard.flush()
-
-
-def _write_csv(path: Path, header: list[str], rows: list[list]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])

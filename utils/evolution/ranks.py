@@ -19,6 +19,7 @@ from pathlib import Path
 
 from utils.errors import UsageError
 from utils.files import disk_is_full
+from utils.processes import end_with_parent
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # in which every rank must have come up
@@ -106,17 +107,13 @@ def _relay(source) -> None:
             sys.stdout.flush()
 
 
-def _end_with_parents(parent: int) -> None:
-    """Ends this rank once the process that started it is gone, or the launcher: nobody else would."""
+def _launcher_lives() -> bool:
+    """False once a launcher on this host is gone. mpiexec would go on without it."""
     host, _, pid = os.environ.get(_LAUNCHER, "").partition(" ")
-    while os.getppid() == parent and (host != platform.node() or _exists(int(pid))):
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _exists(pid: int) -> bool:
+    if host != platform.node():
+        return True
     try:
-        os.kill(pid, 0)
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
     return True
@@ -135,7 +132,7 @@ class Ranks:
         self._mpi, self._comm = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)
-        threading.Thread(target=_end_with_parents, args=(os.getppid(),), daemon=True).start()
+        end_with_parent(os.getppid(), _launcher_lives)
 
     def send(self, message, rank: int) -> None:
         self._comm.send(message, dest=rank)

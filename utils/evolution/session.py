@@ -67,13 +67,14 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
 
 def _check(config: Config, run: RunFolder) -> bool:
     """Whether there is nothing left to do. Raises `UsageError` if an earlier step is missing or has changed."""
-    from utils.evolution.log import EvolutionLog
     from utils.evolution.state import EvolutionState
 
     prerequisites.check(config, run, 5)
     state = EvolutionState.restore(run.controller)
     if state is None or state.generation < config.controller_num_generation:
         return False
+    from utils.evolution.log import EvolutionLog
+
     EvolutionLog(config, run).write_files(state)  # the last kill may have come just before
     best = ""
     if state.best:
