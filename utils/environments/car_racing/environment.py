@@ -1,4 +1,4 @@
-"""CarRacing as the agent sees it: Gymnasium's physics, track, reward and end, a 64x64 observation."""
+"""The environment `WorldModels/CarRacing-v3`, and what the pipeline has to know about it."""
 
 from pathlib import Path
 
@@ -8,27 +8,30 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.box2d import car_racing as stock
 
-from utils.environments.car_racing_exploration import EXPLORATIONS
-from utils.environments.car_racing_renderer import SIZE, Renderer
+from utils.environments.car_racing.camera import BAR_ROW, SIZE
+from utils.environments.car_racing.car import Car
+from utils.environments.car_racing.exploration import EXPLORATIONS
+from utils.environments.car_racing.picture import Picture
 from utils.environments.description import Description
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
-cv2.setNumThreads(1)  # pictures this small are drawn sooner than a second thread wakes, and workers share cores
 
 _PUBLISHED = Path(__file__).parent / "published"
-BAR_ROW = 84  # the status bar begins here in the stock 96x96 observation
 
 
 class _TileListener(stock.FrictionDetector):
-    """Stock's contact listener, which also tells the renderer about tiles that take the road colour."""
+    """Stock's contact listener, which also tells the picture about tiles that take the road colour."""
 
     def _contact(self, contact, begin):
-        super()._contact(contact, begin)
-        for fixture in (contact.fixtureA, contact.fixtureB):
-            tile = fixture.body.userData
-            if begin and tile is not None and "idx" in tile.__dict__ and not tile.drawn:
-                tile.drawn = True
-                self.env.renderer.visit(self.env.tile_corners[tile.idx], self.env.road_color)
+        tile, wheel = contact.fixtureA.body.userData, contact.fixtureB.body.userData
+        if tile is None or "idx" not in tile.__dict__:
+            tile, wheel = wheel, tile
+        if not tile.drawn:
+            tile.drawn = True
+            tile.color[:] = self.env.road_color
+            self.env.picture.visit(self.env.tile_corners[tile.idx], self.env.road_color)
+        if wheel is not None:  # stock has nothing more to do for the hull
+            super()._contact(contact, begin)
 
 
 class CarRacing(stock.CarRacing):
@@ -39,7 +42,7 @@ class CarRacing(stock.CarRacing):
     """
 
     def __init__(self, render_mode: str | None = None, **kwargs):
-        self.renderer = Renderer()
+        self.picture = Picture()
         super().__init__(render_mode=render_mode, **kwargs)
         self.observation_space = OBSERVATION_SPACE
 
@@ -48,7 +51,10 @@ class CarRacing(stock.CarRacing):
         # and an episode must not depend on what was driven before it.
         self.world = Box2D.b2World((0, 0))
         self.road = None
-        return super().reset(seed=seed, options=options)
+        result = super().reset(seed=seed, options=options)
+        if self.render_mode is None:  # the pictures for people show skid marks, which stock's own car keeps
+            self.car.__class__ = Car  # stock's reset names its class; the state is the same
+        return result
 
     def _create_track(self) -> bool:
         if not super()._create_track():
@@ -57,7 +63,7 @@ class CarRacing(stock.CarRacing):
             tile.drawn = False
         roads = [poly for poly, color in self.road_poly if not isinstance(color, tuple)]
         self.tile_corners = np.array(roads)
-        self.renderer.draw_track(self.road_poly)
+        self.picture.draw_track(self.road_poly, self.bg_color, self.grass_color)
         listener = _TileListener(self, self.lap_complete_percent)
         self.world.contactListener_bug_workaround = listener
         self.world.contactListener = listener
@@ -65,7 +71,7 @@ class CarRacing(stock.CarRacing):
 
     def _render(self, mode: str):
         if mode == "state_pixels":
-            return self.renderer.frame(self.car, self.t)
+            return self.picture.frame(self.car, self.t)
         return super()._render(mode)
 
 
@@ -87,8 +93,6 @@ def _make(render_mode: str | None = None) -> gymnasium.Env:
 def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
     return StockObservation(gymnasium.make("CarRacing-v3", render_mode=render_mode))
 
-
-gymnasium.register("WorldModels/CarRacing-v3", CarRacing, max_episode_steps=1000, reward_threshold=900)
 
 DESCRIPTION = Description(
     env_id="WorldModels/CarRacing-v3",
