@@ -79,8 +79,7 @@ class MDNRNN(keras.Model):
     def step(self, inputs, h, c):
         """One step of the LSTM. inputs: (batch, input_size); h, c and the two results: (batch, rnn_size)."""
         cell = self.lstm.cell
-        kernel = tf.concat([cell.kernel, cell.recurrent_kernel], axis=0)
-        gates = tf.matmul(tf.concat([inputs, h], axis=1), kernel) + cell.bias
+        gates = tf.matmul(inputs, cell.kernel) + tf.matmul(h, cell.recurrent_kernel) + cell.bias
         i, f, g, o = tf.split(gates, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         return tf.sigmoid(o) * tf.tanh(c), c

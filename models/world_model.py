@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from models.controller import controller_actions
 from models.mdn_rnn import MDNRNN
-from models.vae import VAE, images_from_obs, sample_z
+from models.vae import VAE, frozen_encoder, sample_z
 
 
 class WorldModel:
@@ -29,9 +29,11 @@ class WorldModel:
         self._c = tf.zeros((lanes, rnn.rnn_size))
         self.z: tf.Tensor | None = None  # of the last step, (lanes, z_size)
 
+        encode_mu_logvar = frozen_encoder(vae)
+
         @tf.function(autograph=False)
         def step(obs, signal, keep, noise, h, c, parameters):
-            mu, logvar = vae.encode_mu_logvar(images_from_obs(obs), training=False)
+            mu, logvar = encode_mu_logvar(obs)
             z = sample_z(mu, logvar, noise) if sample else mu
             h, c = h * keep, c * keep
             known = {"z": z, "h": h, "c": c}

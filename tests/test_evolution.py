@@ -18,6 +18,7 @@ from conftest import ROOT, TINY, call, children, command, step
 from utils import config
 from utils.evolution.state import Draws, EvolutionState
 from utils.evolution.work import evaluation_parts, generation_parts
+from utils.rollouts import Patience
 
 SCRIPT = "05_train_controller.py"
 MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
@@ -180,6 +181,9 @@ def test_parts_are_fixed_by_the_configuration():
     evaluation = evaluation_parts(c, 4, candidates[0])
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == 1000 for part in evaluation)
+    patient = config.load(TINY, ["controller_patience=20"])
+    assert {part.patience for part in generation_parts(patient, 4, candidates)} == {Patience(20, -0.1)}
+    assert {part.patience for part in [*parts, *evaluation, *evaluation_parts(patient, 4, candidates[0])]} == {None}
 
 
 def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):

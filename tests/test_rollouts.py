@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from utils.rollouts import Job, run
+from utils.rollouts import Job, Patience, run
 
 
 class Counting(gymnasium.Env):
@@ -77,6 +77,25 @@ def test_the_step_hook_gets_what_was_seen_done_and_received():
     assert [step[1:] for step in steps if step[0] == 0] == [(t, 0.0, t + 1.0, False) for t in range(4)]
     assert [step[1:] for step in steps if step[0] == 1] == [(t, 1.0, t + 1.0, t == 2) for t in range(3)]
     assert {step[0] for step in steps} == {0, 1, 2}
+
+
+class Stalling(Counting):
+    """Gains something at each of its first four steps, and every tenth from the tenth on; -0.1 at all others."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, 1.0 if self.t <= 4 or self.t % 10 == 0 else -0.1, *rest
+
+
+def test_what_comes_to_nothing_may_end_early_at_the_price_of_the_whole():
+    jobs = [Job(env_seed=57, draw_seed=0), Job(env_seed=3, draw_seed=0)]  # 60 steps, 6 steps
+    whole = run([Stalling()], Watching(1), jobs, 50)
+    for patience in (10, 11, 50):  # 10 gains arrive just in time
+        assert run([Stalling()], Watching(1), jobs, 50, patience=Patience(patience, -0.1)) == whole
+    early = run([Stalling()], Watching(1), jobs, 50, patience=Patience(5, -0.1))
+    assert [outcome.steps for outcome in early] == [9, 6]
+    assert early[0].score == pytest.approx(4 - 0.1 * 46)  # as if nothing had come of the steps 10 to 50
+    assert early[1] == whole[1]  # ended by itself before
 
 
 def test_episodes_stop_at_the_step_limit():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.vae import build_vae, images_from_obs, vae_losses
+from models.vae import build_vae, frozen_encoder, images_from_obs, vae_losses
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,20 @@ def test_shapes_and_ranges(vae, images):
     for made in (vae.vae(images), vae.decode(mu)):
         assert (made.shape, made.dtype) == ((5, 64, 64, 3), tf.float32)
         assert 0 <= float(tf.reduce_min(made)) <= float(tf.reduce_max(made)) <= 1
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
+def test_the_frozen_encoder_is_the_encoder(precision, tolerance):
+    vae = build_vae(8, precision, seed=0)
+    rng = np.random.default_rng(0)
+    for weight in vae.encode_mu_logvar.weights:
+        weight.assign_add(rng.normal(0, 0.02, weight.shape))
+    obs = rng.integers(0, 256, (5, 64, 64, 3), np.uint8)
+    expected = np.concatenate(vae.encode_mu_logvar(images_from_obs(obs)))
+    encode = frozen_encoder(vae)
+    np.testing.assert_allclose(np.concatenate(encode(obs)), expected, atol=tolerance * expected.std())
+    vae.encode_mu_logvar.weights[0].assign_add(tf.ones((4, 4, 3, 32)))
+    np.testing.assert_allclose(np.concatenate(encode(obs)), expected, atol=tolerance * expected.std())
 
 
 def test_mu_and_logvar_stay_and_z_is_drawn_anew(vae, images):

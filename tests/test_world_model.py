@@ -47,7 +47,8 @@ def test_acting_is_encoding_then_controlling_then_remembering(networks):
     parameters = rng.normal(0, 0.5, (lanes, size)).astype(np.float32)
     for lane in range(lanes):
         model.begin(lane, parameters[lane])
-    h, c, signal = np.zeros((lanes, 12)), np.zeros((lanes, 12)), np.zeros(lanes, np.float32)
+    h, c = np.zeros((2, lanes, 12), np.float32)
+    signal = np.zeros(lanes, np.float32)
     sequence = []
     for _ in range(4):
         obs = rng.integers(0, 256, (lanes, 64, 64, 3), np.uint8)

@@ -65,6 +65,7 @@ class Config(BaseModel):
     controller_num_worker_trial: int = _setting(5, ge=1)
     controller_num_episode: int = _setting(5, ge=1)
     controller_max_frames: int = _setting(5, ge=1)
+    controller_patience: int = _setting(5, ge=0)
     controller_num_lane: int = _setting(5, ge=1, le=1024)
     controller_num_generation: int = _setting(5, fixed=False, ge=1)
     controller_sigma_init: float = _setting(5, gt=0)
@@ -84,6 +85,8 @@ class Config(BaseModel):
             )
         if self.vae_batch_size > self.vae_shuffle_frames:
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
+        if self.controller_patience and description.idle_reward is None:
+            raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.vae import VAE, images_from_obs
+from models.vae import VAE, frozen_encoder
 from utils import episodes
 from utils.config import Config
 from utils.episodes import Rollout, Series
@@ -38,9 +38,8 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
 def _encoder(vae: VAE):
     """A function of uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size), in batches of one size."""
 
-    @tf.function(input_signature=[tf.TensorSpec((BATCH, 64, 64, 3), tf.uint8)])
-    def encode_batch(obs):
-        return vae.encode_mu_logvar(images_from_obs(obs), training=False)
+    spec = tf.TensorSpec((BATCH, 64, 64, 3), tf.uint8)
+    encode_batch = tf.function(frozen_encoder(vae), input_signature=[spec], autograph=False)
 
     def encode(obs):
         parts = []

@@ -36,6 +36,15 @@ class Policy(Protocol):
         start. Returns actions, float32 (lanes, action_size). Idle lanes hold whatever they held last."""
 
 
+@dataclass(frozen=True)
+class Patience:
+    """An episode that gained nothing for `steps` steps has nothing more to win: it may end there, as if each step
+    left until the limit gave `idle_reward`."""
+
+    steps: int
+    idle_reward: float
+
+
 # (lane, job index, obs, action, reward, terminated) after each step of each lane.
 StepHook = Callable[[int, int, np.ndarray, np.ndarray, float, bool], None]
 # (job index, outcome) when an episode ends.
@@ -49,6 +58,7 @@ def run(
     max_steps: int,
     on_step: StepHook | None = None,
     on_end: EndHook | None = None,
+    patience: Patience | None = None,
 ) -> list[Outcome]:
     """Plays every job in the lanes `envs`, in order; a lane that ends takes the next. Outcomes in job order.
 
@@ -58,35 +68,47 @@ def run(
     obs = np.zeros((lanes, 64, 64, 3), np.uint8)
     signal = np.zeros(lanes, np.float32)
     playing = [-1] * lanes  # the job of each lane
-    outcomes = [Outcome(0.0, 0) for _ in jobs]
+    score, reward = np.zeros(lanes), np.zeros(lanes)
+    steps, last_gain = np.zeros(lanes, int), np.zeros(lanes, int)
+    over = np.zeros(lanes, bool)
+    outcomes: list[Outcome] = [None] * len(jobs)
     waiting = iter(range(len(jobs)))
 
     def begin(lane: int) -> None:
         playing[lane] = next(waiting, -1)
+        score[lane] = signal[lane] = reward[lane] = steps[lane] = last_gain[lane] = over[lane] = 0
         if playing[lane] >= 0:
             job = jobs[playing[lane]]
             obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
-            signal[lane] = 0.0
             policy.begin(lane, job)
+
+    def end(lane: int) -> None:
+        outcome = Outcome(float(score[lane]), int(steps[lane]))
+        if not over[lane]:
+            outcome.score += patience.idle_reward * (max_steps - outcome.steps)
+        outcomes[playing[lane]] = outcome
+        if on_end:
+            on_end(playing[lane], outcome)
 
     for lane in range(lanes):
         begin(lane)
-    while any(job >= 0 for job in playing):
+    while active := [lane for lane in range(lanes) if playing[lane] >= 0]:
         actions = policy.act(obs, signal)
-        for lane, job in enumerate(playing):
-            if job < 0:
-                continue
-            seen, reward, terminated, truncated, _ = envs[lane].step(actions[lane])
-            outcome = outcomes[job]
-            outcome.score += float(reward)
-            outcome.steps += 1
+        for lane in active:
+            seen, reward[lane], terminated, truncated, _ = envs[lane].step(actions[lane])
             if on_step:
-                on_step(lane, job, obs[lane], actions[lane], float(reward), terminated)
+                on_step(lane, playing[lane], obs[lane], actions[lane], float(reward[lane]), terminated)
             obs[lane] = seen
-            signal[lane] = reward
-            if terminated or truncated or outcome.steps >= max_steps:
-                if on_end:
-                    on_end(job, outcome)
+            over[lane] = terminated or truncated
+        score += reward
+        steps += 1
+        signal[:] = reward
+        over |= steps >= max_steps
+        np.copyto(last_gain, steps, where=reward > 0)
+        finished = over | (steps - last_gain >= patience.steps) if patience else over
+        for lane in np.flatnonzero(finished).tolist():
+            if playing[lane] >= 0:
+                end(lane)
                 begin(lane)
     return outcomes
 

@@ -25,6 +25,8 @@ class Description:
     # What M predicts beside the next z, and gets back as input at the next step.
     predicts: Literal["reward", "done"]
     max_steps: int
+    # What a step gives where nothing is gained, if episodes can come to nothing long before they end.
+    idle_reward: float | None
     # Each takes a generator and returns a fresh explorer for one episode.
     explorations: dict[str, Callable[[np.random.Generator], Explorer]] = field(hash=False)
     baseline: str  # the exploration that trained agents are compared with

@@ -12,7 +12,7 @@ import numpy as np
 from utils import seeding
 from utils.config import Config
 from utils.environments import describe
-from utils.rollouts import Job
+from utils.rollouts import Job, Patience
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Part:
     candidates: np.ndarray
     jobs: list[Job]
     max_steps: int
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
     All candidates of a generation meet the same tracks, so that luck with them does not decide the ranking.
     """
     parts, trials, steps = [], config.controller_num_worker_trial, config.controller_max_frames
+    patience = None
+    if config.controller_patience:
+        patience = Patience(config.controller_patience, describe(config.env_name).idle_reward)
     episodes = range(config.controller_num_episode)
     tracks = [seeding.integer(config.seed, "training track", generation, episode) for episode in episodes]
     for part in range(config.controller_num_worker):
@@ -48,14 +52,16 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
             for trial in range(trials)
             for e in episodes
         ]
-        parts.append(Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs, steps))
+        parts.append(
+            Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs, steps, patience)
+        )
     return parts
 
 
 def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[Part]:
     """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks that training never meets.
 
-    Whole episodes, however short those of training are.
+    Whole episodes, however short those of training are, and however little comes of them.
     """
     count, steps = config.controller_eval_episode, describe(config.env_name).max_steps
     jobs = [

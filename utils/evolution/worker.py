@@ -38,7 +38,7 @@ class Player:
             self._policies[lanes] = self._agent.policy(lanes)
         policy = self._policies[lanes]
         policy.candidates = part.candidates
-        outcomes = run(self._envs[:lanes], policy, part.jobs, part.max_steps)
+        outcomes = run(self._envs[:lanes], policy, part.jobs, part.max_steps, patience=part.patience)
         return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], time.monotonic() - began)
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import Box2D
 import cv2
 import gymnasium
 import numpy as np
@@ -12,26 +11,12 @@ from utils.environments.car_racing.camera import BAR_ROW, SIZE
 from utils.environments.car_racing.car import Car
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.environments.car_racing.picture import Picture
+from utils.environments.car_racing.track import TileListener, World
 from utils.environments.description import Description
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 
 _PUBLISHED = Path(__file__).parent / "published"
-
-
-class _TileListener(stock.FrictionDetector):
-    """Stock's contact listener, which also tells the picture about tiles that take the road colour."""
-
-    def _contact(self, contact, begin):
-        tile, wheel = contact.fixtureA.body.userData, contact.fixtureB.body.userData
-        if tile is None or "idx" not in tile.__dict__:
-            tile, wheel = wheel, tile
-        if not tile.drawn:
-            tile.drawn = True
-            tile.color[:] = self.env.road_color
-            self.env.picture.visit(self.env.tile_corners[tile.idx], self.env.road_color)
-        if wheel is not None:  # stock has nothing more to do for the hull
-            super()._contact(contact, begin)
 
 
 class CarRacing(stock.CarRacing):
@@ -49,7 +34,7 @@ class CarRacing(stock.CarRacing):
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         # A world of its own for each episode: Box2D keeps the order of its bodies and contacts over a reset,
         # and an episode must not depend on what was driven before it.
-        self.world = Box2D.b2World((0, 0))
+        self.world = World()
         self.road = None
         result = super().reset(seed=seed, options=options)
         if self.render_mode is None:  # the pictures for people show skid marks, which stock's own car keeps
@@ -59,14 +44,9 @@ class CarRacing(stock.CarRacing):
     def _create_track(self) -> bool:
         if not super()._create_track():
             return False
-        for tile in self.road:
-            tile.drawn = False
-        roads = [poly for poly, color in self.road_poly if not isinstance(color, tuple)]
-        self.tile_corners = np.array(roads)
         self.picture.draw_track(self.road_poly, self.bg_color, self.grass_color)
-        listener = _TileListener(self, self.lap_complete_percent)
-        self.world.contactListener_bug_workaround = listener
-        self.world.contactListener = listener
+        self.world.contactListener_bug_workaround = TileListener(self)  # so named by stock: Box2D keeps no reference
+        self.world.contactListener = self.world.contactListener_bug_workaround
         return True
 
     def _render(self, mode: str):
@@ -102,6 +82,7 @@ DESCRIPTION = Description(
     action_names=("steer", "gas", "brake"),
     predicts="reward",
     max_steps=1000,
+    idle_reward=-0.1,
     explorations=EXPLORATIONS,
     baseline="uniform",
     published_curves={

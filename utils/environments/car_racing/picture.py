@@ -42,18 +42,18 @@ class Picture:
                 cv2.fillConvexPoly(canvas, corners, colors[polygon], shift=4)
             rows, columns = slice(row * BLOCK, (row + 1) * BLOCK), slice(column * BLOCK, (column + 1) * BLOCK)
             texture[rows, columns] = _halved(_halved(canvas))
+        # What stays of a tile inside its outermost texels, which are mixed with the grass beside it.
+        tiles = texels[[not isinstance(color, tuple) for _, color in road_poly]]  # stock's kerbs have tuples
+        from_centre = tiles - tiles.mean(axis=1, keepdims=True)
+        reach = np.abs(from_centre).max(axis=(1, 2), keepdims=True)
+        self._tiles = _fixed_point(tiles - from_centre / reach)
         self._levels = [texture]
         while len(self._levels) < LEVELS:
             self._levels.append(_halved(self._levels[-1]))
 
-    def visit(self, corners: np.ndarray, color) -> None:
-        """A tile (4, 2) was driven on and takes the plain road colour, a shade of at most 5 of 255 away.
-
-        Its outermost texels keep theirs: they are mixed with the grass beside it.
-        """
-        centre = corners.mean(axis=0)
-        inner = centre + (corners - centre) * (1 - 1 / (TEXELS * np.abs(corners - centre).max()))
-        cv2.fillConvexPoly(self._levels[0], _fixed_point((inner + stock.PLAYFIELD) * TEXELS), seen(color), shift=4)
+    def visit(self, tile: int, color) -> None:
+        """The car touched a tile, and it takes the plain road colour, a shade of at most 5 of 255 away."""
+        cv2.fillConvexPoly(self._levels[0], self._tiles[tile], seen(color), shift=4)
 
     def frame(self, car, time: float) -> np.ndarray:
         """The observation, uint8 (64, 64, 3), with the camera behind `car` at `time` seconds."""
