@@ -1,12 +1,13 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/other.yaml)
 # make test         set up and run the test suite
+# make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
 
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
 VENV := .venv
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test benchmark lint clean
 
 quickstart: $(VENV)/.installed
 	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
@@ -25,6 +26,11 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest
+
+benchmark: $(VENV)/.installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,benchmark]' \
+	  || echo "EnvPool has no wheel for this system: its row will be missing"
+	$(VENV)/bin/python -m benchmarks.speed
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

@@ -3,7 +3,7 @@
     python -m benchmarks.exploration
 
 Each kind plays 24 episodes of 300 frames (tracks 0 to 23). The kinds that the project ships come from
-`utils.environments.car_racing.exploration.py`; the others were considered and are kept here to compare.
+`utils/environments/car_racing/exploration.py`; the others were considered and are kept here to compare.
 """
 
 import numpy as np

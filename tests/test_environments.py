@@ -5,26 +5,12 @@ import pytest
 from gymnasium.envs.box2d import car_racing as stock
 from gymnasium.utils.env_checker import check_env
 
+from benchmarks.driver import drive, steer_towards
 from utils.environments import describe
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.errors import UsageError
 
 CAR = "WorldModels/CarRacing-v3"
-
-
-def steer_towards(env, dx, dy):
-    error = (np.arctan2(-dx, dy) - env.unwrapped.car.hull.angle + np.pi) % (2 * np.pi) - np.pi
-    return np.clip(-1.5 * error, -1, 1)
-
-
-def drive(env, rng, noise=0.3):
-    """Follows the track from its geometry, roughly, so that episodes drive, skid and leave the road."""
-    unwrapped = env.unwrapped
-    centre = np.array(unwrapped.track)[:, 2:4]
-    nearest = np.argmin(((centre - np.array(unwrapped.car.hull.position)) ** 2).sum(1))
-    steer = steer_towards(env, *(centre[(nearest + 5) % len(centre)] - unwrapped.car.hull.position))
-    speed = np.hypot(*unwrapped.car.hull.linearVelocity)
-    return np.float32([np.clip(steer + rng.normal(0, noise), -1, 1), 0.6 * (speed < 55), 0.3 * (speed > 70)])
 
 
 class StockSometimesDrawn(stock.CarRacing):

@@ -24,7 +24,7 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
         print(f"{run.series}: all episodes are encoded already, nothing to do")
     else:
         progress.start(len(todo))
-        encode = _encoder(load_vae(config, run))
+        encode = make_encoder(load_vae(config, run))
         rollouts = ((index, episodes.load(paths[index], Rollout)) for index in todo)
         for index, rollout in prefetched(rollouts, depth=4):
             mu, logvar = encode(rollout.obs)
@@ -35,19 +35,13 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     return _gather_starts(config, run)
 
 
-def _encoder(vae: VAE):
-    """A function of uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size), in batches of one size."""
-
-    spec = tf.TensorSpec((BATCH, 64, 64, 3), tf.uint8)
+def make_encoder(vae: VAE):
+    """A function of uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size), in batches of BATCH at most."""
+    spec = tf.TensorSpec((None, 64, 64, 3), tf.uint8)
     encode_batch = tf.function(frozen_encoder(vae), input_signature=[spec], autograph=False)
 
     def encode(obs):
-        parts = []
-        for begin in range(0, len(obs), BATCH):
-            batch = obs[begin : begin + BATCH]
-            padded = np.pad(batch, [(0, BATCH - len(batch))] + [(0, 0)] * 3)
-            parts.append([np.asarray(part)[: len(batch)] for part in encode_batch(padded)])
-        mu, logvar = zip(*parts)
+        mu, logvar = zip(*(encode_batch(batch) for batch in np.array_split(obs, -(-len(obs) // BATCH))))
         return np.concatenate(mu), np.concatenate(logvar)
 
     return encode

@@ -75,7 +75,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
 
     keras.utils.set_random_seed(config.seed)
     model = build_rnn(config)
-    train_step, losses, optimizer = _steps(model, config)
+    train_step, losses, optimizer = make_steps(model, config)
     log_every = max(1, config.rnn_num_steps // NUM_LOGS)
     variables = model.trainable_variables + optimizer.variables
     training = Training(run.rnn, variables, log_every, config.checkpoint_seconds)
@@ -105,7 +105,8 @@ def build_rnn(config: Config) -> MDNRNN:
     )
 
 
-def _steps(model: MDNRNN, config: Config):
+def make_steps(model: MDNRNN, config: Config):
+    """A compiled training step and held-out losses, (batch, int64 step) to losses each, and the optimiser."""
     predicts = describe(config.env_name).predicts
     rate = keras.optimizers.schedules.ExponentialDecay(config.rnn_learning_rate, 1, config.rnn_learning_rate_decay)
     optimizer = keras.optimizers.Adam(rate, clipvalue=config.rnn_grad_clip)

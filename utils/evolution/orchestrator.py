@@ -72,8 +72,8 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
     else:
         log.write_files(state)  # the kill may have come before they were written
         print(f"going on after generation {state.generation}", flush=True)
+    began = time.monotonic()
     while state.generation < config.controller_num_generation:
-        began = time.monotonic()
         finished = FinishedParts(run.controller, state.generation)
         candidates = state.ask()
         results = crew.score(generation_parts(config, state.generation, np.float32(candidates)), finished)
@@ -104,6 +104,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
             "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
             "worker_ranks": len(ranks.workers),
         }
+        began = now  # writing this generation down is part of the next one's time
         state.rows.append(row)
         state.fitness.append(scores.tolist())
         state.mean = mean

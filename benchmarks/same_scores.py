@@ -1,0 +1,94 @@
+"""Does an agent score the same in the stock environment, and with its encoder in float32?
+
+    python -m benchmarks.same_scores RUN [--episodes 100]
+
+Drives the best controller of RUN on the same tracks (seeds 1000, 1001, ...) three times: in ours with the
+encoder in bfloat16 and in float32, and in Gymnasium's unmodified CarRacing-v3. A car that brakes a hair later goes
+another way, so single scores differ; their means should not, beyond chance. Stores every score. Takes about six
+minutes on two cores, nearly all of it stock's drawing.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import store
+from utils import compute
+
+FIRST_SEED = 1000
+KINDS = {  # environment and precision of V
+    "ours, bfloat16": (False, "bfloat16"),
+    "ours, float32": (False, "float32"),
+    "stock, bfloat16": (True, "bfloat16"),
+}
+PROCESSES = 2
+
+
+def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[float]:
+    compute.start_tensorflow(threads=1)
+    from utils.agent import Agent
+    from utils.agent_file import load_parameters
+    from utils.progress import Progress
+    from utils.run_folder import RunFolder
+    from utils.watching import jobs_on, score
+
+    stock, precision = KINDS[kind]
+    run = RunFolder(folder)
+    agent = Agent(run.read_config().model_copy(update={"vae_precision": precision}), run)
+    parameters, _ = load_parameters(run, agent.num_parameters)
+    jobs = jobs_on(first_seed, episodes)
+    outcomes = score(agent, parameters, jobs, stock, agent.description.max_steps, Progress(kind, "episodes"))
+    return [outcome.score for outcome in outcomes]
+
+
+def scores_of_all(folder: Path, kind: str, episodes: int) -> np.ndarray:
+    """Shares the tracks out to processes."""
+    ends = [FIRST_SEED + round(i * episodes / PROCESSES) for i in range(PROCESSES + 1)]
+    command = [sys.executable, "-m", "benchmarks.same_scores", str(folder), "--part", kind]
+    parts = [
+        subprocess.Popen([*command, str(begin), str(end - begin)], stdout=subprocess.PIPE, text=True)
+        for begin, end in itertools.pairwise(ends)
+    ]
+    outputs = [part.communicate()[0] for part in parts]
+    if any(part.returncode for part in parts):
+        sys.exit(2)
+    return np.concatenate([json.loads(output.splitlines()[-1]) for output in outputs])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:
+        kind, first_seed, episodes = arguments.part
+        print(json.dumps(scores(arguments.run, kind, int(first_seed), int(episodes))))
+        return
+    results = {kind: scores_of_all(arguments.run, kind, arguments.episodes) for kind in KINDS}
+    first = next(iter(results.values()))
+    rows = {}
+    for kind, values in results.items():
+        difference = values - first
+        rows[kind] = {
+            "mean": float(values.mean()),
+            "std": float(values.std()),
+            "difference": float(difference.mean()),
+            "standard_error": float(difference.std(ddof=1) / np.sqrt(len(difference))),
+        }
+        print(
+            "{:16} {mean:8.1f} +- {std:5.1f}   difference {difference:6.1f} +- {standard_error:.1f}".format(
+                kind, **rows[kind]
+            )
+        )
+    content = {"run": arguments.run.name, "episodes": arguments.episodes, "first_seed": FIRST_SEED, "rows": rows}
+    store("same_scores", content | {"scores": {kind: values.tolist() for kind, values in results.items()}})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The speed table: every row measured in this run, next to what it is compared with.
+
+    make benchmark          or: python -m benchmarks.speed [--rounds 3]
+
+Trains small networks of the chapter's sizes first (speed does not depend on what they learned), then measures
+each row in a process of its own, round after round, and takes medians. Needs about 20 minutes in which nothing
+else runs. `pip install -c constraints.txt '.[benchmark]'` adds EnvPool's row.
+"""
+
+import argparse
+import csv
+import importlib.util
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measurements import CONFIG
+from benchmarks.report import store
+
+# The original: seconds a generation of 64 x 16 episodes on 64 cores, published with its learning curve.
+ORIGINAL_SECONDS, ORIGINAL_CORES = 2238, 64
+
+# Measured name, what it is, and which row of the group it is compared with.
+GROUPS = {
+    "the environment alone, one core (steps/s)": [
+        ("environment_stock", "Gymnasium's CarRacing-v3"),
+        ("environment_envpool", "EnvPool's CarRacing-v3, one thread"),
+        ("environment_ours", "WorldModels/CarRacing-v3"),
+    ],
+    "V's encoder, one core (frames/s)": [
+        ("encoder_predict", "Keras predict, a frame"),
+        ("encoder_ours", "ours, 64 frames"),
+    ],
+    "the whole agent, one core (steps/s)": [
+        ("agent_predict", "stock environment, Keras predict a frame"),
+        ("agent_ours", "ours, 64 lanes"),
+    ],
+    "training V, all cores (images/s)": [
+        ("vae_in_memory", "one batch in memory"),
+        ("vae_streamed", "streamed from disk, as step 2 does"),
+    ],
+    "training M, all cores (time steps/s)": [
+        ("rnn_in_memory", "one batch in memory"),
+        ("rnn_dealt", "dealt out of all series, as step 4 does"),
+    ],
+    "step 3, all cores (frames/s)": [
+        ("encoder_all_cores", "the encoder alone, 256 frames"),
+        ("series_written", "from rollout files to series files"),
+    ],
+    "step 1, two processes (frames/s)": [("rollouts_two_processes", "from starting them to the last file")],
+}
+
+
+def prepare(runs: Path) -> list[str]:
+    """Steps 1 to 4 of a run in `runs`; returns what step 5 needs on its command line to go on with it."""
+    sizes = ["parallel_processes=2", "max_trials=20", "vae_num_epoch=1", "rnn_num_steps=10"]
+    settings = ["--config", CONFIG, f"runs_folder={runs}", "exp_name=speed", *sizes]
+    for script in ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn"):
+        subprocess.run([sys.executable, f"{script}.py", *settings], check=True)
+    return settings
+
+
+def measure(name: str, run: Path) -> float:
+    command = [sys.executable, "-m", "benchmarks.measurements", name, str(run)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
+
+
+def step_5(settings: list[str], run: Path, workers: int, generations: int) -> dict[str, float]:
+    """Generations of 64 x 4 whole episodes: steps a second, start to start, and what is not spent in rollouts."""
+    shutil.rmtree(run / "controller", ignore_errors=True)
+    size = ["controller_num_worker=4", "controller_num_worker_trial=16", "controller_num_episode=4"]
+    size += [f"controller_num_generation={generations + 2}", "controller_eval_steps=1000", "controller_eval_episode=1"]
+    command = [sys.executable, "05_train_controller.py", *settings, *size, "--workers", str(workers)]
+    subprocess.run(command, check=True)
+    with open(run / "controller/log.csv") as file:
+        rows = list(csv.DictReader(file))[1:-1]  # the first one warms up, the last one is followed by an evaluation
+    steps, seconds, busy = (
+        sum(float(row[key]) for row in rows) for key in ("steps", "generation_seconds", "worker_seconds")
+    )
+    return {"steps_per_second": steps / seconds, "outside_rollouts": 1 - busy / workers / seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements that each median is taken of")
+    arguments = parser.parse_args()
+    have_envpool = importlib.util.find_spec("envpool") is not None
+    if not have_envpool:
+        print("EnvPool is not installed: its row is left out; pip install -c constraints.txt '.[benchmark]' adds it")
+    measured: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        run = Path(temporary) / "speed"
+        settings = prepare(Path(temporary))
+        for _ in range(arguments.rounds):
+            for name, _label in (row for rows in GROUPS.values() for row in rows):
+                if name != "environment_envpool" or have_envpool:
+                    measured.setdefault(name, []).append(measure(name, run))
+                    print(f"{name:28}{measured[name][-1]:12.1f}", flush=True)
+        workers = {count: step_5(settings, run, count, generations=3) for count in (1, 2)}
+
+    medians = {name: statistics.median(values) for name, values in measured.items()}
+    table = []
+    for group, rows in GROUPS.items():
+        baseline = medians[rows[0][0]]
+        for name, label in rows:
+            if name in medians:
+                table.append((group, label, medians[name], medians[name] / baseline))
+    group = "step 5, 64 x 4 episodes (agent steps/s)"
+    for count, result in workers.items():
+        speed = result["steps_per_second"]
+        table.append((group, f"{count} worker{'s' * (count > 1)}", speed, speed / workers[1]["steps_per_second"]))
+    chapter_steps = 200 * 64 * 16 * 1000
+    hours = chapter_steps / workers[2]["steps_per_second"] / 3600
+    original_hours = 200 * ORIGINAL_SECONDS / 3600
+    group = "200 generations of 64 x 16 episodes of 1000 steps (core hours)"
+    table.append((group, f"the original, published: {original_hours:.0f} h on 64 cores", original_hours * 64, 1.0))
+    table.append((group, f"here, projected: {hours:.1f} h on 2 cores", hours * 2, original_hours * 64 / (hours * 2)))
+
+    last = None
+    for group, label, value, ratio in table:
+        if group != last:
+            print(f"\n{group}")
+        last = group
+        print(f"  {label:52}{value:12,.0f}{ratio:10.2f} x")
+    print(f"\nstep 5, 2 workers: {workers[2]['outside_rollouts']:.1%} of a generation is spent outside rollouts")
+    store(
+        "speed",
+        {
+            "rounds": arguments.rounds,
+            "table": [dict(zip(("group", "row", "value", "ratio"), row)) for row in table],
+            "step_5": workers,
+            "measured": measured,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
