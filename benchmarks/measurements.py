@@ -69,11 +69,11 @@ def environment_ours(_) -> float:
 # V's encoder and the whole agent, one core -------------------------------------------------------------------------
 
 
-def _agent(run_folder: Path):
+def _agent(run_folder: Path, overrides: list[str] = ()):
     compute.start_tensorflow(threads=1)
     from utils.agent import Agent
 
-    return Agent(config.load(CONFIG), RunFolder(run_folder))
+    return Agent(config.load(CONFIG, overrides), RunFolder(run_folder))
 
 
 def encoder_predict(run_folder: Path) -> float:
@@ -83,15 +83,34 @@ def encoder_predict(run_folder: Path) -> float:
     return _per_second(100, lambda: [encoder.predict(image, verbose=0) for _ in range(100)])
 
 
-def encoder_ours(run_folder: Path) -> float:
+def _encoder(run_folder: Path, precision: str, frames: int, frozen: bool = True) -> float:
     import tensorflow as tf
 
-    from models.vae import frozen_encoder
+    from models.vae import frozen_encoder, images_from_obs
 
-    encode = tf.function(frozen_encoder(_agent(run_folder).vae), autograph=False)
-    obs = np.random.default_rng(0).integers(0, 256, (LANES, 64, 64, 3), np.uint8)
+    vae = _agent(run_folder, [f"vae_precision={precision}"]).vae
+    called = frozen_encoder(vae) if frozen else lambda obs: vae.encode_mu_logvar(images_from_obs(obs), training=False)
+    encode = tf.function(called, autograph=False)
+    obs = np.random.default_rng(0).integers(0, 256, (frames, 64, 64, 3), np.uint8)
     encode(obs)
-    return _per_second(100 * LANES, lambda: [encode(obs)[0].numpy() for _ in range(100)])
+    repeats = 6400 // frames
+    return _per_second(repeats * frames, lambda: [encode(obs)[0].numpy() for _ in range(repeats)])
+
+
+def encoder_called(run_folder: Path) -> float:
+    return _encoder(run_folder, "auto", LANES, frozen=False)
+
+
+def encoder_float32(run_folder: Path) -> float:
+    return _encoder(run_folder, "float32", LANES)
+
+
+def encoder_16_frames(run_folder: Path) -> float:
+    return _encoder(run_folder, "auto", 16)
+
+
+def encoder_ours(run_folder: Path) -> float:
+    return _encoder(run_folder, "auto", LANES)
 
 
 def agent_predict(run_folder: Path) -> float:

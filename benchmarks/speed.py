@@ -32,6 +32,9 @@ GROUPS = {
     ],
     "V's encoder, one core (frames/s)": [
         ("encoder_predict", "Keras predict, a frame"),
+        ("encoder_called", "the Keras model in a tf.function, 64 frames"),
+        ("encoder_float32", "ours in float32, 64 frames"),
+        ("encoder_16_frames", "ours, 16 frames"),
         ("encoder_ours", "ours, 64 frames"),
     ],
     "the whole agent, one core (steps/s)": [
