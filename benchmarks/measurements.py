@@ -84,11 +84,11 @@ def encoder_predict(run_folder: Path) -> float:
 
 
 def _encoder(run_folder: Path, precision: str, frames: int, frozen: bool = True) -> float:
+    vae = _agent(run_folder, [f"vae_precision={precision}"]).vae  # before TensorFlow is imported: it sets the threads
     import tensorflow as tf
 
     from models.vae import frozen_encoder, images_from_obs
 
-    vae = _agent(run_folder, [f"vae_precision={precision}"]).vae
     called = frozen_encoder(vae) if frozen else lambda obs: vae.encode_mu_logvar(images_from_obs(obs), training=False)
     encode = tf.function(called, autograph=False)
     obs = np.random.default_rng(0).integers(0, 256, (frames, 64, 64, 3), np.uint8)
