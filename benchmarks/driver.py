@@ -1,6 +1,8 @@
 """A driver that knows CarRacing's track, to measure and test with: nothing that learns ever sees it."""
 
+import cv2
 import numpy as np
+from gymnasium.envs.box2d import car_racing as stock
 
 
 def steer_towards(env, dx: float, dy: float) -> float:
@@ -28,3 +30,14 @@ def driven_actions(env, seed: int, steps: int) -> np.ndarray:
         if terminated or truncated:
             break
     return np.stack(actions)
+
+
+class StockSometimesDrawn(stock.CarRacing):
+    """Gymnasium's own environment, which draws when it is asked to and not at each step."""
+
+    def _render(self, mode: str):
+        return None
+
+    def picture(self) -> np.ndarray:
+        """What stock shows now, as the agent sees it: bar cut off, resized, uint8 (64, 64, 3)."""
+        return cv2.resize(super()._render("state_pixels")[:84], (64, 64), interpolation=cv2.INTER_AREA)

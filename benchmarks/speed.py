@@ -50,7 +50,7 @@ GROUPS = {
         ("rnn_dealt", "dealt out of all series, as step 4 does"),
     ],
     "step 3, all cores (frames/s)": [
-        ("encoder_all_cores", "the encoder alone, 256 frames"),
+        ("encoder_all_cores", "the encoder alone, 512 frames"),
         ("series_written", "from rollout files to series files"),
     ],
     "step 1, two processes (frames/s)": [("rollouts_two_processes", "from starting them to the last file")],

@@ -13,7 +13,7 @@ from utils.progress import Progress
 from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
 
-BATCH = 256
+BATCH = 512
 
 
 def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
@@ -25,9 +25,10 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     else:
         progress.start(len(todo))
         encode = make_encoder(load_vae(config, run))
-        rollouts = ((index, episodes.load(paths[index], Rollout)) for index in todo)
-        for index, rollout in prefetched(rollouts, depth=4):
-            mu, logvar = encode(rollout.obs)
+        rollouts = (episodes.load(paths[index], Rollout) for index in todo)
+        with_batches = ((rollout, batched(rollout.obs)) for rollout in rollouts)
+        for index, (rollout, batches) in zip(todo, prefetched(with_batches, depth=4)):
+            mu, logvar = encode(batches)
             series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
             episodes.save(run.encoded(index), series)
             progress.advance()
@@ -35,13 +36,18 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     return _gather_starts(config, run)
 
 
+def batched(obs: np.ndarray) -> list[tf.Tensor]:
+    """uint8 (T, 64, 64, 3) in batches of about one size and of BATCH frames at most."""
+    return [tf.constant(batch) for batch in np.array_split(obs, -(-len(obs) // BATCH))]
+
+
 def make_encoder(vae: VAE):
-    """A function of uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size), in batches of BATCH at most."""
+    """A function of an episode's batches to its mu and logvar, float32 (T, z_size)."""
     spec = tf.TensorSpec((None, 64, 64, 3), tf.uint8)
     encode_batch = tf.function(frozen_encoder(vae), input_signature=[spec], autograph=False)
 
-    def encode(obs):
-        mu, logvar = zip(*(encode_batch(batch) for batch in np.array_split(obs, -(-len(obs) // BATCH))))
+    def encode(batches):
+        mu, logvar = zip(*(encode_batch(batch) for batch in batches))
         return np.concatenate(mu), np.concatenate(logvar)
 
     return encode

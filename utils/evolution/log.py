@@ -17,7 +17,6 @@ class EvolutionLog:
 
     def __init__(self, config: Config, run: RunFolder):
         self._config, self._run = config, run
-        self._tensorboard = None
         self._drawn = time.monotonic()
 
     def write(self, state: EvolutionState) -> None:
@@ -59,14 +58,15 @@ class EvolutionLog:
             )
         return line
 
+    def open_tensorboard(self) -> None:
+        from utils.compute import start_tensorflow
+
+        start_tensorflow(threads=1)
+        from tensorboard.summary import Writer
+
+        self._tensorboard = Writer(str(self._run.controller / "tensorboard"))
+
     def _write_tensorboard(self, row: dict) -> None:
-        if self._tensorboard is None:
-            from utils.compute import start_tensorflow
-
-            start_tensorflow(threads=1)
-            from tensorboard.summary import Writer
-
-            self._tensorboard = Writer(str(self._run.controller / "tensorboard"))
         for name, value in row.items():
             if value is not None and name != "generation":
                 self._tensorboard.add_scalar(f"controller/{name}", value, step=row["generation"])

@@ -63,10 +63,10 @@ class Crew:
 
 def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
     """Evolves the controller up to `controller_num_generation` generations."""
-    crew = Crew(ranks)
+    crew, log = Crew(ranks), EvolutionLog(config, run)
+    log.open_tensorboard()  # takes seconds, in which the workers get ready
     crew.wait_for_first()
     state = EvolutionState.restore(run.controller)
-    log = EvolutionLog(config, run)
     if state is None:
         state = EvolutionState(config, crew.num_parameters)
     else:

@@ -1,0 +1,51 @@
+"""How far is the directly drawn observation from the stock environment's, while driving?
+
+    python -m benchmarks.picture
+
+Drives tracks 0 to 19 in both and compares every tenth picture, each step of the opening zoom, and the window of the
+picture where the car is.
+"""
+
+import numpy as np
+
+from benchmarks.driver import StockSometimesDrawn, drive
+from benchmarks.report import store
+from utils.environments import describe
+
+TRACKS, STEPS, OPENING = 20, 1000, 50
+CAR = (slice(50, 60), slice(29, 35))  # rows and columns
+
+
+def main() -> None:
+    ours, theirs = describe("WorldModels/CarRacing-v3").make(), StockSometimesDrawn()
+    rows = {"driving": [], "opening zoom": [], "the car's window": []}
+    for track in range(TRACKS):
+        rng = np.random.default_rng(track)
+        obs, _ = ours.reset(seed=track)
+        theirs.reset(seed=track)
+        for step in range(STEPS):
+            if step < OPENING or step % 10 == 0:
+                difference = np.abs(obs.astype(int) - theirs.picture())
+                errors = difference.mean(), (difference.max(axis=-1) > 32).mean()
+                rows["opening zoom" if step < OPENING else "driving"].append(errors)
+                if step >= OPENING:
+                    rows["the car's window"].append(
+                        (difference[CAR].mean(), (difference[CAR].max(axis=-1) > 32).mean())
+                    )
+            action = drive(theirs, rng)
+            obs, _, terminated, truncated, _ = ours.step(action)
+            theirs.step(action)
+            if terminated or truncated:
+                break
+    table = {}
+    for name, errors in rows.items():
+        error, far = np.mean(errors, axis=0)
+        table[name] = {"pictures": len(errors), "mean_error": round(float(error), 3), "far_off": round(float(far), 5)}
+        print(
+            f"{name:18}{len(errors):6} pictures, mean error {error:.2f} of 255, {far:.2%} of pixels off by more than 32"
+        )
+    store("picture", {"tracks": TRACKS, "rows": table})
+
+
+if __name__ == "__main__":
+    main()
