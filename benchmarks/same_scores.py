@@ -87,7 +87,10 @@ def main() -> None:
             )
         )
     content = {"run": arguments.run.name, "episodes": arguments.episodes, "first_seed": FIRST_SEED, "rows": rows}
-    store("same_scores", content | {"scores": {kind: values.tolist() for kind, values in results.items()}})
+    store(
+        f"same_scores_{arguments.run.name}",
+        content | {"scores": {kind: values.tolist() for kind, values in results.items()}},
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Step 3's work: every rollout through V's encoder, so that M never has to look at a picture."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,11 +10,11 @@ from utils import episodes
 from utils.config import Config
 from utils.episodes import Rollout, Series
 from utils.files import write_npz
-from utils.frame_stream import prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
 
+EPISODES_AT_ONCE = 4
 BATCH = 512
 
 
@@ -25,13 +27,19 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     else:
         progress.start(len(todo))
         encode = make_encoder(load_vae(config, run))
-        rollouts = (episodes.load(paths[index], Rollout) for index in todo)
-        with_batches = ((rollout, batched(rollout.obs)) for rollout in rollouts)
-        for index, (rollout, batches) in zip(todo, prefetched(with_batches, depth=4)):
-            mu, logvar = encode(batches)
-            series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
-            episodes.save(run.encoded(index), series)
-            progress.advance()
+
+        def encode_episode(index: int) -> None:
+            rollout = episodes.load(paths[index], Rollout)
+            mu, logvar = encode(batched(rollout.obs))
+            episodes.save(run.encoded(index), Series(mu, logvar, rollout.action, rollout.reward, rollout.done))
+
+        # TensorFlow's threads wait for each other within an operation: with several episodes at once, no core does.
+        pool = ThreadPoolExecutor(EPISODES_AT_ONCE)
+        try:
+            for _ in pool.map(encode_episode, todo):
+                progress.advance()
+        finally:
+            pool.shutdown(cancel_futures=True)
         progress.close()
     return _gather_starts(config, run)
 
