@@ -4,13 +4,17 @@
 environment's exploration policy. Nobody cares about the score: the pictures are what V learns to see with,
 the sequences are what M learns the world's dynamics from.
 
-reads   nothing
+With `previous_run` the rollouts of another run are taken over, and with `rollout_policy=controller` its trained
+controller drives the new ones, pushed about a little: the world that M has to know is the one C lives in.
+
+reads   nothing, or previous_run
 writes  runs/<exp_name>/config.yaml and rollouts/episode_*.npz (obs, action, reward, done)
 
 examples
   python 01_generate_data.py
   python 01_generate_data.py --config config/quickstart.yaml
   python 01_generate_data.py exp_name=small parallel_processes=2 max_trials=50
+  python 01_generate_data.py exp_name=second previous_run=runs/first rollout_policy=controller max_trials=250
 """
 
 from utils import command_line

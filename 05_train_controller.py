@@ -5,13 +5,17 @@ candidates; workers drive each of them through `controller_num_episode` episodes
 back into the cma object. Every `controller_eval_steps` generations the mean of the population drives on
 fresh tracks, and the best one by that is kept. A run that was stopped goes on where it was.
 
-reads   runs/<exp_name>/vae and rnn
+With `controller_environment=dream` C trains in M's dream and never drives while it learns; the mean of the
+population is then evaluated in both worlds, so that a C that only cheats the dream is seen.
+
+reads   runs/<exp_name>/vae and rnn; for dreams series/starts.npz
 writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, learning_curve.png,
         TensorBoard's log, resume.pkl
 
 examples
   python 05_train_controller.py
   python 05_train_controller.py --config config/quickstart.yaml --workers 2
+  python 05_train_controller.py --config config/carracing_dream.yaml controller_temperature=1.15
   mpiexec -n 9 python 05_train_controller.py controller_num_generation=400
 """
 

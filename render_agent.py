@@ -8,10 +8,19 @@ examples
   python render_agent.py runs/quickstart --episodes 1 --film quickstart.webp
   python render_agent.py runs/quickstart --episodes 100 --seed 1000 --stock --random --json scores.json
   python render_agent.py runs/quickstart --window
+  python render_agent.py runs/quickstart --dream --film dream.webp --temperature 1.2
+  python render_agent.py runs/quickstart --dream --window
+
+keys in the window
+  m                     you drive, and the agent again
+  arrows                steer, gas and brake
+  shift + up, down      a hotter or colder dream
+  d                     flips between dream and reality
+  r                     begins again
+  Escape, q             close
 """
 
 import argparse
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -44,18 +53,28 @@ def main() -> None:
     print(f"{run.path}: controller: {which}")
     jobs = watching.jobs_on(arguments.seed, arguments.episodes)
     max_steps = arguments.steps or description.max_steps
+    temperature = arguments.temperature or config.controller_temperature
     if arguments.window:
-        from utils.window import Closed, Window
+        from utils.playing import DreamPlay, Game, RealPlay
+        from utils.window import Window
 
-        window = Window(f"World Models: {run.path}", description.action_names)
-        with contextlib.suppress(Closed):
-            for job in jobs:
-                outcome = watching.live(agent, parameters, job, arguments.stock, max_steps, window.show)
-                print(f"track {job.env_seed}: {outcome.score:.1f}")
+        window = Window(f"World Models: {run.path}", description)
+        game = Game(
+            lambda: RealPlay(agent, parameters, arguments.stock),
+            lambda: DreamPlay(agent, run, parameters, temperature),
+            arguments.dream, arguments.seed, max_steps,
+        )  # fmt: skip
+        window.run(game, arguments.episodes)
+        for seed, dreamed, score in game.scores:
+            print(f"{'dream' if dreamed else 'track'} {seed}: {score:.1f}")
+        return
+
+    if arguments.dream:
+        _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature)
         return
 
     drive = (agent, parameters, jobs, arguments.stock, max_steps)
-    outcomes = watching.score(*drive, Progress("agent", "episodes"))
+    outcomes = outcomes_of_agent = watching.score(*drive, Progress("agent", "episodes"))
     name = "the unmodified environment" if arguments.stock else description.env_id
     report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"])
@@ -69,13 +88,45 @@ def main() -> None:
         write_json(arguments.json, report)
         print(f"scores in {arguments.json}")
     if arguments.film:
-        scores = [episode["score"] for episode in report["agent"]["episodes"]]
-        median = sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
+        median = _median(outcomes_of_agent)
         moments = watching.film(*drive, Progress("film", "episodes"), median)
         frames = [compose(moment, description.action_names) for moment in moments]
         save_film(frames, arguments.film)
         track, total = jobs[median].env_seed, moments[-1].score
         print(f"film of track {track}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
+
+
+def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
+    """Scores the agent in its dream, and films it there."""
+    from utils.dreams.rollouts import Dreams
+    from utils.figures.film import STEPS_A_FRAME, compose, save_film
+    from utils.playing import DreamPlay, Game
+
+    dreams = Dreams(agent, run)
+    dreams.temperature = temperature
+    outcomes = dreams.play(parameters[None], jobs, max_steps)
+    name = f"dream at temperature {temperature:g}"
+    report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
+    _say("agent", report["agent"], "dreams")
+    if arguments.json:
+        write_json(arguments.json, report)
+        print(f"scores in {arguments.json}")
+    if arguments.film:
+        seed = jobs[_median(outcomes)].env_seed
+        game = Game(lambda: None, lambda: DreamPlay(agent, run, parameters, temperature), True, seed, max_steps)
+        moments = []
+        while not game.scores:
+            moment, _ = game.step(np.zeros(agent.description.action_size, np.float32))
+            moments.append(moment)
+        frames = [compose(moment, agent.description.action_names) for moment in moments[::STEPS_A_FRAME]]
+        save_film(frames, arguments.film)
+        print(f"film of dream {seed}, {len(frames)} frames, score {moments[-1].score:.1f}: {arguments.film}")
+
+
+def _median(outcomes) -> int:
+    """The episode with the median score."""
+    scores = [outcome.score for outcome in outcomes]
+    return sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,7 +138,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--film", type=Path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
     )
-    parser.add_argument("--window", action="store_true", help="show the episodes live; Escape closes")
+    parser.add_argument("--window", action="store_true", help="show the episodes live, and play in them")
+    parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
+    parser.add_argument("--temperature", type=float, metavar="TAU", help="of the dream (controller_temperature)")
     parser.add_argument("--stock", action="store_true", help="drive in the unmodified environment")
     parser.add_argument("--random", action="store_true", help="score a random policy on the same tracks as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every score to this file")
@@ -97,6 +150,12 @@ def _arguments() -> argparse.Namespace:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     if arguments.window and (arguments.film or arguments.json or arguments.random):
         raise UsageError("--window shows the agent live; give --film, --json and --random in a call of their own")
+    if arguments.dream and (arguments.stock or arguments.random):
+        raise UsageError("--dream: the dream has no --stock and no --random; score them in a call of their own")
+    if arguments.temperature is not None and not (arguments.dream or arguments.window):
+        raise UsageError("--temperature belongs to --dream")
+    if arguments.temperature is not None and arguments.temperature <= 0:
+        raise UsageError(f"--temperature {arguments.temperature:g}: must be above 0")
     if arguments.seed < 0:
         raise UsageError(f"--seed {arguments.seed}: at least 0 is needed")
     return arguments
@@ -111,9 +170,9 @@ def _summary(jobs, outcomes) -> dict:
     return {name: float(value) for name, value in statistics.items()} | {"episodes": episodes}
 
 
-def _say(who: str, summary: dict) -> None:
+def _say(who: str, summary: dict, where: str = "tracks") -> None:
     print(
-        f"{who} on {len(summary['episodes'])} tracks: {summary['mean']:.1f} +- {summary['std']:.1f}, "
+        f"{who} on {len(summary['episodes'])} {where}: {summary['mean']:.1f} +- {summary['std']:.1f}, "
         f"from {summary['min']:.1f} to {summary['max']:.1f}"
     )
 

@@ -168,6 +168,18 @@ def agent_ours(run_folder: Path) -> float:
     return _per_second(steps * LANES, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
 
 
+def dream_ours(run_folder: Path) -> float:
+    """Rollouts of 32 candidates in 16 dreams each, as a part of config/carracing_dream.yaml."""
+    agent = _agent(run_folder)
+    from utils.dreams.rollouts import Dreams
+
+    dreams = Dreams(agent, RunFolder(run_folder))
+    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
+    jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
+    dreams.play(candidates, jobs, 300)
+    return _per_second(len(jobs) * 300, lambda: dreams.play(candidates, jobs, 300))
+
+
 # Training, all cores -------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,10 @@ GROUPS = {
         ("agent_predict", "stock environment, Keras predict a frame"),
         ("agent_ours", "ours, 64 lanes"),
     ],
+    "agents that learn, one core (steps/s)": [
+        ("agent_ours", "in the real environment, 64 lanes"),
+        ("dream_ours", "in the dream, 512 at once"),
+    ],
     "training V, all cores (images/s)": [
         ("vae_in_memory", "one batch in memory"),
         ("vae_streamed", "streamed from disk, as step 2 does"),
@@ -98,7 +102,7 @@ def main() -> None:
         run = Path(temporary) / "speed"
         settings = prepare(Path(temporary))
         for _ in range(arguments.rounds):
-            for name, _label in (row for rows in GROUPS.values() for row in rows):
+            for name in dict.fromkeys(name for rows in GROUPS.values() for name, _label in rows):
                 if name != "environment_envpool" or have_envpool:
                     measured.setdefault(name, []).append(measure(name, run))
                     print(f"{name:28}{measured[name][-1]:12.1f}", flush=True)

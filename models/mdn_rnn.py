@@ -103,22 +103,19 @@ def mixture_nll(mixture: Mixture, z) -> tf.Tensor:
     return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
 
 
-def sample_mixture(mixture: Mixture, temperature, seed) -> tf.Tensor:
+def sample_mixture(mixture: Mixture, temperature, uniform, normal) -> tf.Tensor:
     """Draws the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
 
     temperature (tau): log weights are divided by it and standard deviations multiplied by its root, so that
     it makes the dream livelier above 1 and near 0 picks the mean of the likeliest component (original code).
-    seed: int (2,), as for TensorFlow's stateless draws; the same seed draws the same.
+    uniform, in [0, 1), picks the component and standard normal places z within it: both (..., z_size).
     """
-    seeds = tf.random.split(seed, 2)
-    shape = tf.shape(mixture.logpi)
-    uniform = tf.random.stateless_uniform(shape, seeds[0], minval=1e-20)
-    gumbel = -tf.math.log(-tf.math.log(uniform))
-    chosen = tf.argmax(mixture.logpi / temperature + gumbel, axis=-1)
-    one_hot = tf.one_hot(chosen, shape[-1])
+    weights = tf.nn.softmax(mixture.logpi / temperature, axis=-1)
+    below = tf.cumsum(weights, axis=-1)[..., :-1] <= uniform[..., None]
+    chosen = tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)
+    one_hot = tf.one_hot(chosen, weights.shape[-1])
     mu, logvar = (tf.reduce_sum(one_hot * of, axis=-1) for of in (mixture.mu, mixture.logvar))
-    noise = tf.random.stateless_normal(tf.shape(mu), seeds[1])
-    return mu + tf.exp(0.5 * logvar) * tf.sqrt(temperature) * noise
+    return mu + tf.exp(0.5 * logvar) * tf.sqrt(temperature) * normal
 
 
 def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_mask, predicts: str):

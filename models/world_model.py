@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from models.controller import controller_actions
+from models.controller import clipped, controller_actions
 from models.mdn_rnn import MDNRNN
 from models.vae import VAE, frozen_encoder, sample_z
 
@@ -32,13 +32,17 @@ class WorldModel:
         encode_mu_logvar = frozen_encoder(vae)
 
         @tf.function(autograph=False)
-        def step(obs, signal, keep, noise, h, c, parameters):
+        def step(obs, signal, keep, noise, h, c, parameters, by_hand, push):
             mu, logvar = encode_mu_logvar(obs)
             z = sample_z(mu, logvar, noise) if sample else mu
             h, c = h * keep, c * keep
             known = {"z": z, "h": h, "c": c}
             features = tf.concat([known[name] for name in inputs], axis=1)
-            actions = controller_actions(parameters, features, activations, bias)
+            actions = controller_actions(parameters, features[:, None], activations, bias)[:, 0]  # a lane, a candidate
+            if by_hand is not None:
+                actions = by_hand
+            if push is not None:
+                actions = clipped(actions + push, activations)
             h, c = rnn.step(tf.concat([z, actions, signal[:, None]], axis=1), h, c)
             return actions, z, h, c
 
@@ -50,15 +54,25 @@ class WorldModel:
         self._parameters[lane] = parameters
         self._parameters_on_device = None
 
-    def act(self, obs: np.ndarray, signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Sees, acts, remembers. obs: uint8 (lanes, 64, 64, 3). signal: float32 (lanes,), the reward (or end)
-        that came with obs. noise: standard normal float32 (lanes, z_size), for drawing z.
-        Returns actions, float32 (lanes, action_size)."""
+    def act(
+        self,
+        obs: np.ndarray,
+        signal: np.ndarray,
+        noise: np.ndarray,
+        by_hand: np.ndarray | None = None,
+        push: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Sees, acts, remembers. Returns actions, float32 (lanes, action_size).
+
+        obs: uint8 (lanes, 64, 64, 3). signal: float32 (lanes,), the reward (or end) that came with obs. noise:
+        standard normal float32 (lanes, z_size), for drawing z. by_hand: actions that somebody else takes in C's
+        place; push: what is added to C's; both float32 (lanes, action_size).
+        """
         if self._parameters_on_device is None:
             self._parameters_on_device = tf.constant(self._parameters)
         actions, self.z, self._h, self._c = self._step(
             tf.constant(obs), tf.constant(signal), tf.constant(self._keep), tf.constant(noise), self._h, self._c,
-            self._parameters_on_device,
+            self._parameters_on_device, by_hand, push,
         )  # fmt: skip
         self._keep[:] = 1.0
         return actions.numpy()

@@ -188,7 +188,7 @@ def test_parts_are_fixed_by_the_configuration():
 
 def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
     c = config.load(TINY)
-    ours, theirs = EvolutionState(c, 10), EvolutionState(c, 10)
+    ours, theirs = EvolutionState(c, np.zeros(10)), EvolutionState(c, np.zeros(10))
     for generation in range(30):
         np.testing.assert_array_equal(ours.ask(), candidates := theirs.ask())
         scores = -(candidates**2).sum(1)

@@ -60,6 +60,11 @@ def test_nll_at_extreme_values(logvar, distance, spread):
     np.testing.assert_allclose(ours, scipy_nll([logpi], [mu], [logvars], [distance]), rtol=1e-3, atol=1e-3)
 
 
+def noise(seed, *shape):
+    rng = np.random.default_rng(seed)
+    return rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
+
+
 def test_raw_outputs_of_any_size_give_a_finite_loss(model):
     for size in (1e3, 1e6):
         outputs = tf.constant(np.random.default_rng(0).normal(0, size, (2, 3, 481)), tf.float32)
@@ -76,7 +81,7 @@ def test_draws_have_the_mixtures_mean_and_variance_at_that_temperature(temperatu
     logpi, mu, logvar = np.log([0.6, 0.3, 0.1]), np.array([-2.0, 0.5, 3.0]), np.log([0.25, 1.0, 0.04])
     count = 200_000
     mixture = mixture_of(*(np.broadcast_to(value, (count, 1, 3)) for value in (logpi, mu, logvar)))
-    draws = np.asarray(sample_mixture(mixture, temperature, seed=(1, 2)))[:, 0]
+    draws = np.asarray(sample_mixture(mixture, temperature, *noise(0, count, 1)))[:, 0]
     weights = special.softmax(logpi / temperature)
     mean = weights @ mu
     variance = weights @ (np.exp(logvar) * temperature + mu**2) - mean**2
@@ -92,16 +97,9 @@ def test_draws_have_the_mixtures_mean_and_variance_at_that_temperature(temperatu
 def test_a_cold_dream_takes_the_likeliest_mean():
     rng = np.random.default_rng(3)
     logpi, mu, logvar = rng.normal(0, 1, (3, 50, 4, 5))
-    draws = sample_mixture(mixture_of(logpi, mu, logvar), 1e-6, seed=(0, 0))
+    draws = sample_mixture(mixture_of(logpi, mu, logvar), 1e-6, *noise(0, 50, 4))
     likeliest = np.take_along_axis(mu, logpi.argmax(-1)[..., None], -1)[..., 0]
     np.testing.assert_allclose(draws, likeliest, atol=0.02)
-
-
-def test_draws_depend_on_the_seed_alone():
-    mixture = mixture_of(*np.random.default_rng(3).normal(0, 1, (3, 50, 4, 5)))
-    first, again, other = (np.asarray(sample_mixture(mixture, 1.0, seed)) for seed in ((1, 2), (1, 2), (1, 3)))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).mean() > 0.9
 
 
 def test_a_step_at_a_time_is_the_sequence(model):

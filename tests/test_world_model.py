@@ -18,13 +18,13 @@ def test_parameter_counts_of_the_chapter_and_the_paper():
 def test_each_row_acts_by_its_own_parameters():
     rng = np.random.default_rng(0)
     parameters, features = rng.normal(0, 1, (4, 33)).astype(np.float32), rng.normal(0, 1, (4, 10)).astype(np.float32)
-    actions = np.asarray(controller_actions(parameters, tf.constant(features), CAR, bias=True))
+    actions = np.asarray(controller_actions(parameters, tf.constant(features[:, None]), CAR, bias=True))[:, 0]
     for row in range(4):
         raw = np.tanh(features[row] @ parameters[row, :30].reshape(10, 3) + parameters[row, 30:])
         expected = [raw[0], (raw[1] + 1) / 2, np.clip(raw[2], 0, 1)]
         np.testing.assert_allclose(actions[row], expected, atol=1e-5)
-    without = controller_actions(parameters[:, :30], tf.constant(features), CAR, bias=False)
-    at_rest = controller_actions(np.zeros((4, 30), np.float32), tf.constant(features), CAR, bias=False)
+    without = controller_actions(parameters[:, :30], tf.constant(features[:, None]), CAR, bias=False)[:, 0]
+    at_rest = controller_actions(np.zeros((4, 30), np.float32), tf.constant(features[:, None]), CAR, bias=False)[:, 0]
     assert without.shape == (4, 3)
     np.testing.assert_array_equal(at_rest[0], [0, 0.5, 0])
 
@@ -58,7 +58,9 @@ def test_acting_is_encoding_then_controlling_then_remembering(networks):
         mu, logvar = vae.encode_mu_logvar(images_from_obs(obs))
         z = mu + np.exp(0.5 * np.asarray(logvar)) * noise
         features = tf.constant(np.concatenate([z, c, h], 1), tf.float32)
-        np.testing.assert_allclose(actions, controller_actions(parameters, features, CAR, True), atol=1e-4)
+        np.testing.assert_allclose(
+            actions, controller_actions(parameters, features[:, None], CAR, True)[:, 0], atol=1e-4
+        )
         np.testing.assert_allclose(model.z, z, atol=1e-4)
         h, c = rnn.step(tf.constant(np.concatenate([z, actions, signal[:, None]], 1), tf.float32), h, c)
         h, c = np.asarray(h), np.asarray(c)

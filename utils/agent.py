@@ -64,10 +64,11 @@ class AgentPolicy:
         self._generators[lane] = np.random.default_rng(job.draw_seed)
         self._steps[lane] = 0
 
-    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    def act(self, obs: np.ndarray, signal: np.ndarray, by_hand=None, push=None) -> np.ndarray:
+        """by_hand, push: as for `WorldModel.act`."""
         # M predicts an episode's end as 1; while one is still being played, what it saw last is always 0.
         signal = signal if self._predicts == "reward" else np.zeros_like(signal)
-        return self._world_model.act(obs, signal, self._draw())
+        return self._world_model.act(obs, signal, self._draw(), by_hand, push)
 
     def _draw(self) -> np.ndarray:
         """Standard normal (lanes, z_size), each lane from its own episode's generator."""
@@ -79,3 +80,26 @@ class AgentPolicy:
         noise = self._noise[self._steps % NOISE_STEPS, lanes]
         self._steps += 1
         return noise
+
+
+class PushedPolicy:
+    """A controller that is pushed about, so that rollouts show more than what it does anyway.
+
+    The push of each action is correlated from step to step (0.9), and as strong, up to `strength`, as is drawn for
+    the episode: some are driven nearly as the controller would, some wildly.
+    """
+
+    def __init__(self, policy: AgentPolicy, lanes: int, action_size: int, strength: float):
+        self._policy, self._strength = policy, strength
+        self._rngs = [np.random.default_rng() for _ in range(lanes)]
+        self._scale, self._push = np.zeros((lanes, 1)), np.zeros((lanes, action_size))
+
+    def begin(self, lane: int, job: Job) -> None:
+        self._policy.begin(lane, job)
+        self._rngs[lane] = np.random.default_rng([job.draw_seed, 1])
+        self._scale[lane], self._push[lane] = self._rngs[lane].uniform(0, self._strength), 0.0
+
+    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        noise = np.stack([rng.standard_normal(self._push.shape[1]) for rng in self._rngs])
+        self._push = 0.9 * self._push + np.sqrt(1 - 0.9**2) * self._scale * noise
+        return self._policy.act(obs, signal, push=np.float32(self._push))

@@ -2,23 +2,27 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
-from utils import episodes, seeding
+from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.environments import describe
 from utils.episodes import Rollout
 from utils.errors import UsageError
+from utils.files import written_aside
 from utils.processes import end_with_parent
 from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, run
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, previous
 
-_env = None  # one environment a process, made when the process starts
+LANES = 16  # episodes that a process plays at once when an agent drives
+
+_envs, _policy = [], None  # of a process, made when it starts
 
 
 def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
@@ -26,20 +30,24 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
 
     Raises `UsageError` when a process dies; what it had finished stays.
     """
+    if before := previous(config):
+        _take_over(before, folder)
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(folder.rollout(i), Rollout)]
     if not todo:
         print(f"{folder.rollouts}: all episodes are there already, nothing to do")
     else:
         progress.start(len(todo) * config.max_frames)
+        lanes = LANES if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
+        groups = [todo[begin : begin + lanes] for begin in range(0, len(todo), lanes)]
         # spawn: a forked child would carry the parent's locks and open files.
         pool = ProcessPoolExecutor(
-            min(config.parallel_processes, len(todo)),
+            min(config.parallel_processes, len(groups)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(config.env_name, os.getpid()),
+            initargs=(config, lanes, os.getpid()),
         )
         try:
-            pending = {pool.submit(_play, config, folder, index) for index in todo}
+            pending = {pool.submit(_play, config, folder, group) for group in groups}
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -56,29 +64,61 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
     )
 
 
-def _start(env_name: str, parent: int) -> None:
-    global _env
+def _take_over(before: RunFolder, folder: RunFolder) -> None:
+    """The rollouts of an earlier run become the first ones of this one: the same files, where the disk allows it."""
+    paths = before.rollout_paths(before.read_config())
+    before.require_episodes(paths, Rollout, 1)
+    for index, path in enumerate(paths):
+        if not folder.rollout(index).exists():
+            with written_aside(folder.rollout(index)) as aside:
+                try:
+                    os.link(path, aside)
+                except OSError:
+                    shutil.copyfile(path, aside)
+
+
+def _start(config: Config, lanes: int, parent: int) -> None:
+    global _envs, _policy
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     end_with_parent(parent)
-    _env = describe(env_name).make()
+    description = describe(config.env_name)
+    _envs = [description.make() for _ in range(lanes)]
+    if config.rollout_policy == "explore":
+        _policy = ExplorationPolicy(description.explorations[config.exploration_policy], lanes)
+        return
+    compute.start_tensorflow(threads=1)
+    from utils.agent import Agent, PushedPolicy
+    from utils.agent_file import load_parameters
+
+    before = previous(config)
+    agent = Agent(before.read_config(), before)
+    policy = agent.policy(lanes)
+    policy.candidates = load_parameters(before, agent.num_parameters)[0][None]
+    _policy = PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
 
 
-def _play(config: Config, folder: RunFolder, index: int) -> int:
-    """Plays and writes episode `index`; returns its length. The episode depends on (seed, index) alone."""
-    explore = describe(config.env_name).explorations[config.exploration_policy]
-    job = Job(
-        env_seed=seeding.integer(config.seed, "rollout track", index),
-        draw_seed=seeding.integer(config.seed, "rollout actions", index),
-    )
-    steps = []
+def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
+    """Plays and writes episodes; returns their length in all. What explorers do depends on (seed, index) alone; of
+    an agent's episode the last digits depend on those it shares its batch with."""
+    jobs = [
+        Job(
+            env_seed=seeding.integer(config.seed, "rollout track", index),
+            draw_seed=seeding.integer(config.seed, "rollout actions", index),
+        )
+        for index in indices
+    ]
+    steps = [[] for _ in indices]
 
     def keep(lane, job, obs, action, reward, terminated):
-        steps.append((obs.copy(), action, reward, terminated))
+        steps[job].append((obs.copy(), action, reward, terminated))
 
-    run([_env], ExplorationPolicy(explore, 1), [job], config.max_frames, on_step=keep)
-    obs, action, reward, done = zip(*steps)
-    rollout = Rollout(
-        np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
-    )
-    episodes.save(folder.rollout(index), rollout)
-    return len(reward)
+    def write(job, outcome):
+        obs, action, reward, done = zip(*steps[job])
+        rollout = Rollout(
+            np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
+        )
+        episodes.save(folder.rollout(indices[job]), rollout)
+        steps[job] = None
+
+    outcomes = run(_envs, _policy, jobs, config.max_frames, on_step=keep, on_end=write)
+    return sum(outcome.steps for outcome in outcomes)

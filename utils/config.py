@@ -28,6 +28,7 @@ class Config(BaseModel):
     runs_folder: str = _setting(0, fixed=False, min_length=1)
     env_name: str = _setting(0)
     seed: int = _setting(0, ge=0, lt=2**31)
+    previous_run: str | None = _setting(0)
     checkpoint_seconds: float = _setting(0, fixed=False, gt=0)
 
     # Step 1
@@ -35,6 +36,8 @@ class Config(BaseModel):
     max_trials: int = _setting(1, fixed=False, ge=1)
     max_frames: int = _setting(1, ge=2, le=65535)
     exploration_policy: str = _setting(1)
+    rollout_policy: Literal["explore", "controller"] = _setting(1)
+    rollout_noise: float = _setting(1, ge=0, le=2)
     held_out_fraction: float = _setting(1, gt=0, le=0.5)
 
     # Step 2
@@ -58,6 +61,8 @@ class Config(BaseModel):
     rnn_precision: Literal["auto", "float32", "bfloat16"] = _setting(4)
 
     # Step 5
+    controller_environment: Literal["real", "dream"] = _setting(5)
+    controller_temperature: float = _setting(5, gt=0)
     controller_inputs: list[Literal["z", "h", "c"]] = _setting(5, min_length=1)
     controller_bias: bool = _setting(5)
     controller_latent: Literal["sample", "mean"] = _setting(5)
@@ -78,6 +83,8 @@ class Config(BaseModel):
         if self.exploration_policy not in description.explorations:
             known = ", ".join(description.explorations)
             raise UsageError(f"exploration_policy: {self.exploration_policy!r} is none of {known} of {self.env_name}")
+        if self.rollout_policy == "controller" and not self.previous_run:
+            raise UsageError("rollout_policy: controller: whose? set previous_run to a run folder with a trained one")
         if self.population < 4:
             raise UsageError(
                 f"controller_num_worker x controller_num_worker_trial is {self.population}: "
@@ -87,6 +94,10 @@ class Config(BaseModel):
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
         if self.controller_patience and description.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
+        if self.controller_patience and self.controller_environment == "dream":
+            raise UsageError(
+                "controller_patience: dreams do not end early; set it to 0 or controller_environment to real"
+            )
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self

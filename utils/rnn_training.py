@@ -15,7 +15,7 @@ from utils.environments import describe
 from utils.episodes import Series
 from utils.frame_stream import prefetched
 from utils.progress import Progress
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, previous
 from utils.training import Training, load_weights
 
 HELD_OUT_SEQUENCES = 50
@@ -79,6 +79,9 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     log_every = max(1, config.rnn_num_steps // NUM_LOGS)
     variables = model.trainable_variables + optimizer.variables
     training = Training(run.rnn, variables, log_every, config.checkpoint_seconds)
+    if training.step == 0 and (before := previous(config)):
+        before.require(before.rnn_weights, 4, "this run goes on from its M")
+        load_weights(model, before.rnn_weights)
     held_out_batch = held_out_set.batch(
         np.arange(min(len(held_out_set), HELD_OUT_SEQUENCES)), seeding.generator(config.seed, "held-out sequences")
     )

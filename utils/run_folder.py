@@ -78,6 +78,25 @@ class RunFolder:
             )
 
 
+def previous(config: Config) -> RunFolder | None:
+    """The run that this one goes on from, if any. Raises `UsageError` if it is no run, or one of another world."""
+    if config.previous_run is None:
+        return None
+    run = RunFolder(Path(config.previous_run))
+    theirs = run.read_config()
+    for key in ("env_name", "z_size", "rnn_size", "rnn_num_mixture", "controller_inputs", "controller_bias"):
+        if getattr(theirs, key) != getattr(config, key):
+            raise UsageError(
+                f"previous_run: {run.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
+            )
+    if theirs.num_episodes > config.num_episodes:
+        raise UsageError(
+            f"previous_run: {run.path} has {theirs.num_episodes} episodes, which are taken over; max_trials x "
+            f"parallel_processes is {config.num_episodes} in all"
+        )
+    return run
+
+
 @contextlib.contextmanager
 def opened(config: Config, step: int) -> Iterator[RunFolder]:
     """The run folder of `config`, held for `step` alone, its settings checked against those it was made with."""

@@ -12,7 +12,7 @@ from utils.errors import UsageError
 from utils.figures.reconstructions import save_reconstructions
 from utils.frame_stream import FrameStream, prefetched
 from utils.progress import Progress
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, previous
 from utils.training import Training, load_weights
 
 HELD_OUT_FRAMES = 1000  # that the held-out losses are measured on
@@ -34,6 +34,9 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     log_every = max(1, steps[0] // LOGS_AN_EPOCH)
     variables = vae.vae.trainable_variables + optimizer.variables
     training = Training(run.vae, variables, log_every, config.checkpoint_seconds)
+    if training.step == 0 and (before := previous(config)):
+        before.require(before.vae_weights, 2, "this run goes on from its V")
+        load_weights(vae.vae, before.vae_weights)
     held_out_obs = _spread(held_out_paths, HELD_OUT_FRAMES)
 
     def held_out() -> dict[str, float]:

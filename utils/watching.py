@@ -1,7 +1,5 @@
 """Watching an agent: scoring it over episodes, and keeping one of them moment by moment."""
 
-from collections.abc import Callable
-
 import gymnasium
 import numpy as np
 
@@ -60,13 +58,6 @@ def film(
     moments: list[Moment] = []
     _drive(agent, parameters, jobs, stock, max_steps, progress, which, STEPS_A_FRAME, moments.append)
     return moments
-
-
-def live(
-    agent: Agent, parameters: np.ndarray, job: Job, stock: bool, max_steps: int, show: Callable[[Moment], None]
-) -> Outcome:
-    """One episode, each moment shown as it happens. What `show` raises ends it."""
-    return _drive(agent, parameters, [job], stock, max_steps, None, 0, 1, show)[0]
 
 
 def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, every=1, show=None) -> list[Outcome]:

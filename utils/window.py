@@ -1,11 +1,14 @@
-"""A live window, by pygame. With SDL_VIDEODRIVER=dummy it runs without a display."""
+"""A live window to watch and to play in, by pygame. With SDL_VIDEODRIVER=dummy it runs without a display."""
 
 import pygame
 
+from utils.environments.description import Description
 from utils.errors import UsageError
-from utils.figures.film import SIZE, Moment, compose
+from utils.figures.film import SIZE, compose
+from utils.playing import Game
 
 STEPS_A_SECOND = 50
+HEAT = 1.1  # a key press makes the dream hotter by this factor
 
 
 class Closed(Exception):
@@ -13,24 +16,47 @@ class Closed(Exception):
 
 
 class Window:
-    """Shows moments as they come, in real time. Raises `Closed` from `show` when it is closed."""
+    """Shows a game as it is played, in real time, and hands it the keys."""
 
-    def __init__(self, title: str, action_names: tuple[str, ...]):
+    def __init__(self, title: str, description: Description):
         try:
             pygame.display.init()
             self._screen = pygame.display.set_mode(SIZE)
         except pygame.error as error:
             raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
-        pygame.display.set_caption(title)
-        self._clock, self._action_names = pygame.time.Clock(), action_names
+        self._title, self._description = title, description
+        self._clock, self._held = pygame.time.Clock(), set()
 
-    def show(self, moment: Moment) -> None:
+    def run(self, game: Game, episodes: int) -> None:
+        """Plays until so many episodes are over or the window is closed."""
+        try:
+            while len(game.scores) < episodes:
+                self._handle_keys(game)
+                held = (key in self._held for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN))
+                moment, _ = game.step(self._description.by_keys(*held))
+                frame = compose(moment, self._description.action_names)
+                self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
+                pygame.display.set_caption(f"{self._title}: {game.mode}")
+                pygame.display.flip()
+                self._clock.tick(STEPS_A_SECOND)
+        except Closed:
+            pass
+        finally:
+            game.close()
+            pygame.display.quit()
+
+    def _handle_keys(self, game: Game) -> None:
+        actions = {pygame.K_m: game.change_hands, pygame.K_r: game.restart, pygame.K_d: game.flip}
         for event in pygame.event.get():
-            key = event.key if event.type == pygame.KEYDOWN else None
-            if event.type == pygame.QUIT or key in (pygame.K_ESCAPE, pygame.K_q):
-                pygame.display.quit()
+            key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else None
+            if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and key in (pygame.K_ESCAPE, pygame.K_q)):
                 raise Closed
-        frame = compose(moment, self._action_names)
-        self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
-        pygame.display.flip()
-        self._clock.tick(STEPS_A_SECOND)
+            if event.type == pygame.KEYUP:
+                self._held.discard(key)
+            elif event.type == pygame.KEYDOWN:
+                if event.mod & pygame.KMOD_SHIFT and key in (pygame.K_UP, pygame.K_DOWN):
+                    game.heat(HEAT if key == pygame.K_UP else 1 / HEAT)
+                elif key in actions:
+                    actions[key]()
+                else:
+                    self._held.add(key)

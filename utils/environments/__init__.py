@@ -6,10 +6,17 @@ Importing this package registers the `WorldModels/` ids with Gymnasium.
 
 import difflib
 
+import gymnasium
+
 from utils.environments.car_racing import DESCRIPTION as _CAR_RACING
 from utils.environments.description import Description
 from utils.errors import UsageError
 
+gymnasium.register(
+    "WorldModels/Dream-v0",
+    "utils.dreams.environment:DreamEnv",
+    vector_entry_point="utils.dreams.environment:DreamVectorEnv",
+)
 _DESCRIPTIONS = {description.env_id: description for description in (_CAR_RACING,)}
 
 

@@ -24,6 +24,8 @@ class Description:
     action_names: tuple[str, ...]
     # What M predicts beside the next z, and gets back as input at the next step.
     predicts: Literal["reward", "done"]
+    # A person's action, float32 (action_size,), from the arrow keys held: left, right, up, down.
+    by_keys: Callable[[bool, bool, bool, bool], np.ndarray] = field(hash=False)
     max_steps: int
     # What a step gives where nothing is gained, if episodes can come to nothing long before they end.
     idle_reward: float | None

@@ -51,6 +51,8 @@ class EvolutionLog:
             f"{row['generation_seconds']:.0f} s, {left / 60:.0f} min left"
         )
         if row["evaluation_mean"] is not None:
+            if "dream_evaluation_mean" in row:
+                line += "\n  in the dream: {dream_evaluation_mean:.1f} +- {dream_evaluation_std:.1f}".format(**row)
             line += (
                 f"\n  the mean of the population on {self._config.controller_eval_episode} fresh tracks: "
                 f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "

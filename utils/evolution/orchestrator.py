@@ -8,12 +8,13 @@ from collections import deque
 
 import numpy as np
 
+from utils.agent_file import load_parameters
 from utils.config import Config
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedParts
 from utils.evolution.work import Part, PartResult, evaluation_parts, generation_parts
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, previous
 
 
 class Crew:
@@ -68,10 +69,17 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
     crew.wait_for_first()
     state = EvolutionState.restore(run.controller)
     if state is None:
-        state = EvolutionState(config, crew.num_parameters)
+        start = np.zeros(crew.num_parameters)
+        if before := previous(config):
+            start, which = load_parameters(before, crew.num_parameters)
+            print(f"going on from {before.path}: {which}", flush=True)
+        state = EvolutionState(config, start)
     else:
         log.write_files(state)  # the kill may have come before they were written
         print(f"going on after generation {state.generation}", flush=True)
+    evaluations = {"evaluation": False}  # whether they are dreamed
+    if config.controller_environment == "dream":
+        evaluations["dream_evaluation"] = True
     began = time.monotonic()
     while state.generation < config.controller_num_generation:
         finished = FinishedParts(run.controller, state.generation)
@@ -95,9 +103,11 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
         evaluation = None
         last = state.generation + 1 == config.controller_num_generation
         if (state.generation + 1) % config.controller_eval_steps == 0 or last:
-            results = crew.score(evaluation_parts(config, state.generation, mean), finished)
-            evaluation = _statistics("evaluation", np.concatenate([result.scores for result in results]))
-        row |= evaluation or dict.fromkeys(_statistics("evaluation", np.zeros(1)))
+            evaluation = {}
+            for name, dreamed in evaluations.items():
+                results = crew.score(evaluation_parts(config, state.generation, mean, dreamed), finished)
+                evaluation |= _statistics(name, np.concatenate([result.scores for result in results]))
+        row |= evaluation or dict.fromkeys(key for name in evaluations for key in _statistics(name, np.zeros(1)))
         now = time.monotonic()
         row |= {
             "generation_seconds": round(now - began, 3),

@@ -37,15 +37,16 @@ class EvolutionState:
     """generation: how many are complete. rows: the log. mean: the parameters in the middle of the population.
     best: the evaluation that scored best so far, with its parameters, or None."""
 
-    def __init__(self, config: Config, num_parameters: int):
+    def __init__(self, config: Config, start: np.ndarray):
+        """start: the parameters that the first population is drawn around, (num_parameters,)."""
         self.generation = 0
         self.rows: list[dict] = []
         self.fitness: list[list[float]] = []  # each candidate's score, a list a generation
-        self.mean = np.zeros(num_parameters, np.float32)
+        self.mean = np.float32(start)
         self.best: dict | None = None
         self.draws = Draws(config.seed)
         options = {"popsize": config.population, "randn": self.draws, "seed": np.nan, "verbose": -10, "verb_log": 0}
-        self.es = cma.CMAEvolutionStrategy(num_parameters * [0.0], config.controller_sigma_init, options)
+        self.es = cma.CMAEvolutionStrategy(start.tolist(), config.controller_sigma_init, options)
 
     def ask(self) -> np.ndarray:
         """The next population, float64 (population, num_parameters)."""

@@ -17,13 +17,17 @@ from utils.rollouts import Job, Patience
 
 @dataclass(frozen=True)
 class Part:
-    """Episodes that one worker plays in one go. candidates: float32 (n, num_parameters)."""
+    """Episodes that one worker plays in one go. candidates: float32 (n, num_parameters).
+
+    dreamed: M stands for the environment. All candidates then have the same number of jobs, one after the other.
+    """
 
     name: str
     candidates: np.ndarray
     jobs: list[Job]
     max_steps: int
     patience: Patience | None = None
+    dreamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
     All candidates of a generation meet the same tracks, so that luck with them does not decide the ranking.
     """
     parts, trials, steps = [], config.controller_num_worker_trial, config.controller_max_frames
-    patience = None
+    dreamed, patience = config.controller_environment == "dream", None
     if config.controller_patience:
         patience = Patience(config.controller_patience, describe(config.env_name).idle_reward)
     episodes = range(config.controller_num_episode)
@@ -52,14 +56,13 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
             for trial in range(trials)
             for e in episodes
         ]
-        parts.append(
-            Part(f"training_{part:04d}", candidates[part * trials : (part + 1) * trials], jobs, steps, patience)
-        )
+        chosen = candidates[part * trials : (part + 1) * trials]
+        parts.append(Part(f"training_{part:04d}", chosen, jobs, steps, patience, dreamed))
     return parts
 
 
-def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[Part]:
-    """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks that training never meets.
+def evaluation_parts(config: Config, generation: int, mean: np.ndarray, dreamed: bool = False) -> list[Part]:
+    """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks, or dreams, that training never meets.
 
     Whole episodes, however short those of training are, and however little comes of them.
     """
@@ -71,6 +74,8 @@ def evaluation_parts(config: Config, generation: int, mean: np.ndarray) -> list[
         )
         for episode in range(count)
     ]
+    if dreamed:
+        return [Part(f"dreamed_{count}", mean[None], jobs, steps, dreamed=True)]
     num_parts = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_parts) for i in range(num_parts + 1)]
     return [

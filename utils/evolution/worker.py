@@ -10,7 +10,7 @@ from utils.environments import describe
 from utils.evolution.one_thread import STARTED
 from utils.evolution.ranks import Ranks
 from utils.evolution.work import Part, PartResult
-from utils.rollouts import run
+from utils.rollouts import Outcome, run
 from utils.run_folder import RunFolder
 
 
@@ -22,6 +22,8 @@ class Player:
 
         self._config, self._make = config, describe(config.env_name).make
         self._agent = Agent(config, folder)
+        self._folder = folder
+        self._dreams = None  # made when a part asks for them
         self._policies: dict = {}
         self._envs: list[gymnasium.Env] = []
 
@@ -31,6 +33,17 @@ class Player:
 
     def play(self, part: Part) -> PartResult:
         began = time.monotonic()
+        outcomes = self._dream(part) if part.dreamed else self._drive(part)
+        return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], time.monotonic() - began)
+
+    def _dream(self, part: Part) -> list[Outcome]:
+        from utils.dreams.rollouts import Dreams
+
+        if self._dreams is None:
+            self._dreams = Dreams(self._agent, self._folder)
+        return self._dreams.play(part.candidates, part.jobs, part.max_steps)
+
+    def _drive(self, part: Part) -> list[Outcome]:
         lanes = min(self._config.controller_num_lane, len(part.jobs))
         while len(self._envs) < lanes:
             self._envs.append(self._make())
@@ -38,8 +51,7 @@ class Player:
             self._policies[lanes] = self._agent.policy(lanes)
         policy = self._policies[lanes]
         policy.candidates = part.candidates
-        outcomes = run(self._envs[:lanes], policy, part.jobs, part.max_steps, patience=part.patience)
-        return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], time.monotonic() - began)
+        return run(self._envs[:lanes], policy, part.jobs, part.max_steps, patience=part.patience)
 
 
 def serve(ranks: Ranks, config: Config, folder: RunFolder) -> None:

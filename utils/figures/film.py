@@ -23,15 +23,17 @@ _FONT = ImageFont.load_default(size=14)
 @dataclass
 class Moment:
     """One step of an episode. road: uint8 (height, width, 3), as a person sees it; obs and reconstruction:
-    uint8 (64, 64, 3); action: float32 (action_size,); reward of this step and score with it; step from 1."""
+    uint8 (64, 64, 3), obs None in a dream, where there is nothing to see; action: float32 (action_size,); reward of
+    this step and score with it; step from 1; note: lines about a dream."""
 
     road: np.ndarray
-    obs: np.ndarray
+    obs: np.ndarray | None
     reconstruction: np.ndarray
     action: np.ndarray
     reward: float
     score: float
     step: int
+    note: str = ""
 
 
 def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
@@ -39,7 +41,11 @@ def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
     frame = Image.new("RGB", SIZE, _PAPER)
     draw = ImageDraw.Draw(frame)
     frame.paste(_fitted(moment.road, _ROAD[2:]), _ROAD[:2])
-    for top, title, picture in ((0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)):
+    shown = [(0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)]
+    if moment.obs is None:
+        shown = [(0, "what V makes of z", moment.reconstruction)]
+        draw.multiline_text((_SIDE_X, 210), moment.note, fill=_INK, font=_FONT, spacing=8)
+    for top, title, picture in shown:
         draw.text((_SIDE_X, top + 3), title, fill=_INK, font=_FONT)
         scaled = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
         frame.paste(scaled, (_SIDE_X, top + 24))

@@ -12,7 +12,12 @@ from utils.config import Config
 from utils.environments import describe
 from utils.files import written_aside
 
-OURS, EVALUATED, PUBLISHED = "#0072b2", "#d55e00", ("#999999", "#555555")  # colour-blind-safe (Okabe and Ito)
+OURS, EVALUATED, DREAMED, PUBLISHED = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    ("#999999", "#555555"),
+)  # colour-blind-safe (Okabe and Ito)
 
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
@@ -34,20 +39,24 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     )  # fmt: skip
     axes.plot(generations, [row["reward_mean"] for row in rows], color=OURS, lw=2, label="candidates, mean")
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    axes.errorbar(
-        [row["generation"] for row in evaluated],
-        [row["evaluation_mean"] for row in evaluated],
-        [row["evaluation_std"] for row in evaluated],
-        color=EVALUATED, fmt="o", ms=5, capsize=3, lw=1.2,
-        label=f"mean of the population on {config.controller_eval_episode} fresh tracks, +- std",
-    )  # fmt: skip
+    count, curves = config.controller_eval_episode, [("evaluation", EVALUATED, "fresh tracks")]
+    if config.controller_environment == "dream":
+        curves = [("evaluation", EVALUATED, "real tracks"), ("dream_evaluation", DREAMED, "fresh dreams")]
+    for name, color, where in curves:
+        axes.errorbar(
+            [row["generation"] for row in evaluated],
+            [row[f"{name}_mean"] for row in evaluated],
+            [row[f"{name}_std"] for row in evaluated],
+            color=color, fmt="o", ms=5, capsize=3, lw=1.2, label=f"mean of the population in {count} {where}, +- std",
+        )  # fmt: skip
     axes.set_xlabel("generation")
     axes.set_ylabel("score of an episode")
     count = config.controller_num_episode
     episodes = "1 episode" if count == 1 else f"{count} episodes"
+    where = f" dreamed at temperature {config.controller_temperature:g}" if len(curves) > 1 else ""
     axes.set_title(
         f"{config.exp_name}: {config.population} candidates x {episodes} "
-        f"of at most {config.controller_max_frames} steps"
+        f"of at most {config.controller_max_frames} steps{where}"
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)

@@ -81,6 +81,7 @@ DESCRIPTION = Description(
     activations=("tanh", "half_tanh", "positive_tanh"),
     action_names=("steer", "gas", "brake"),
     predicts="reward",
+    by_keys=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
     max_steps=1000,
     idle_reward=-0.1,
     explorations=EXPLORATIONS,

@@ -1,0 +1,106 @@
+"""The dream: M in the environment's place. Chapter, "Learning Inside a Dream"; paper, section 4.
+
+Nothing here looks at a picture: an agent acts on z and h, and M makes the next z, the reward and the end of it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from models.controller import controller_actions
+from models.mdn_rnn import MDNRNN, sample_mixture
+
+
+class DreamState(NamedTuple):
+    """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); signal (batch,), the reward (or
+    end) that came with z."""
+
+    z: tf.Tensor
+    h: tf.Tensor
+    c: tf.Tensor
+    signal: tf.Tensor
+
+
+class Dream:
+    """predicts: what M predicts beside z: "reward", in dreams that never end by themselves, or "done", in dreams
+    where each step survived is a reward of 1 and which end when M holds the end likelier than not."""
+
+    def __init__(self, rnn: MDNRNN, predicts: str):
+        self._rnn, self._predicts = rnn, predicts
+
+    def begin(self, z) -> DreamState:
+        """Dreams that start at z, float32 (batch, z_size), with nothing to remember."""
+        z = tf.convert_to_tensor(z)
+        nothing = tf.zeros((tf.shape(z)[0], self._rnn.rnn_size))
+        return DreamState(z, nothing, nothing, tf.zeros(tf.shape(z)[:1]))
+
+    def predict(self, state: DreamState, actions):
+        """What M expects of actions, float32 (batch, action_size): its next h and c, the mixture of the next z, and
+        the reward or the logit of the end, (batch,)."""
+        inputs = tf.concat([state.z, actions, state.signal[:, None]], axis=1)
+        h, c = self._rnn.step(inputs, state.h, state.c)
+        return h, c, *self._rnn.split(self._rnn.mdn(h))
+
+    def step(self, state: DreamState, actions, temperature, uniform, normal):
+        """The next state, rewards and ends, float32 and bool (batch,), of actions, float32 (batch, action_size).
+
+        temperature, uniform and normal: as in `sample_mixture`, the noise (batch, z_size).
+        """
+        h, c, mixture, prediction = self.predict(state, actions)
+        z = sample_mixture(mixture, temperature, uniform, normal)
+        if self._predicts == "reward":
+            return DreamState(z, h, c, prediction), prediction, tf.zeros_like(prediction, tf.bool)
+        done = prediction > 0
+        return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(prediction), done
+
+
+class DreamRollout:
+    """Whole rollouts of many candidates as one compiled graph.
+
+    activations, inputs, bias: the controller's, as for `WorldModel`.
+    """
+
+    def __init__(self, dream: Dream, activations: tuple[str, ...], inputs: Sequence[str], bias: bool):
+        @tf.function(autograph=False)
+        def run(parameters, start, uniform, normal, temperature):
+            candidates, episodes = parameters.shape[0], start.shape[0]
+            batch = candidates * episodes
+
+            def shared(of_episodes):
+                """All candidates live the same episodes: the same start and the same luck at each step."""
+                return tf.tile(of_episodes, (candidates, 1))
+
+            def step(time, state, scores, steps, alive):
+                features = tf.concat([getattr(state, name) for name in inputs], axis=1)
+                features = tf.reshape(features, (candidates, episodes, features.shape[1]))
+                actions = tf.reshape(controller_actions(parameters, features, activations, bias), (batch, -1))
+                noise = shared(uniform[time]), shared(normal[time])
+                state, rewards, done = dream.step(state, actions, temperature, *noise)
+                scores += tf.where(alive, rewards, 0.0)
+                steps += tf.cast(alive, tf.int32)
+                return time + 1, state, scores, steps, alive & ~done
+
+            def going(time, state, scores, steps, alive):
+                return tf.reduce_any(alive)
+
+            beginning = (
+                0, dream.begin(shared(start)), tf.zeros(batch), tf.zeros(batch, tf.int32), tf.ones(batch, tf.bool)
+            )  # fmt: skip
+            *_, scores, steps, _ = tf.while_loop(going, step, beginning, maximum_iterations=tf.shape(uniform)[0])
+            return tf.reshape(scores, (candidates, episodes)), tf.reshape(steps, (candidates, episodes))
+
+        self._run = run
+
+    def __call__(self, parameters, start, uniform, normal, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, float32, and lengths, int32, (candidates, episodes) each.
+
+        parameters: float32 (candidates, num_parameters). start: float32 (episodes, z_size). uniform in [0, 1) and
+        standard normal: float32 (steps, episodes, z_size), whose length limits the episodes'.
+        """
+        scores, steps = self._run(
+            *(tf.constant(array, tf.float32) for array in (parameters, start, uniform, normal)),
+            tf.constant(temperature, tf.float32),
+        )
+        return scores.numpy(), steps.numpy()

@@ -1,0 +1,120 @@
+"""Study the dream of a run: how good it is, and what temperature does to it.
+
+RUN is a run folder (runs/<exp_name>) whose V and M are trained; `temperatures` also needs a controller, or trains
+one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_1, ...
+
+writes RUN/dream: quality.csv, quality.png, quality.webp; temperatures.csv, temperatures.png
+
+examples
+  python study_dream.py quality runs/quickstart
+  python study_dream.py temperatures runs/quickstart
+  python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3
+  python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from utils import command_line, compute
+from utils.errors import UsageError
+from utils.files import write_csv
+from utils.run_folder import RunFolder
+
+
+def main() -> None:
+    arguments = _arguments()
+    run = RunFolder(arguments.run)
+    config = run.read_config()
+    run.require(run.rnn_weights, 4, "M is what dreams")
+    folder = run.path / "dream"
+    folder.mkdir(exist_ok=True)
+    if arguments.study == "quality":
+        _quality(run, config, folder, arguments)
+    else:
+        _temperatures(run, folder, arguments)
+
+
+def _quality(run: RunFolder, config, folder: Path, arguments) -> None:
+    compute.start_tensorflow()
+    import numpy as np
+
+    from utils import episodes
+    from utils.agent import Agent
+    from utils.dreams import quality
+    from utils.episodes import Rollout
+    from utils.figures.dreams import save_dream_film, save_dream_strip
+
+    agent = Agent(config, run)
+    windows = quality.dream_windows(agent, run, arguments.temperature)
+    rows = quality.table(windows)
+    write_csv(folder / "quality.csv", rows[0], (row.values() for row in rows))
+    print(f"{len(windows.mu)} windows of held-out episodes, {quality.SAMPLES} dreams each")
+    print("steps   NLL  unchanged   RMSE  unchanged  ratio   reward true  dreamed  correlation")
+    for row in rows:
+        print(
+            "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:6.3f} {rmse_unchanged:10.3f} {rmse_ratio:6.2f} "
+            "{signal_true:13.2f} {signal_predicted:8.2f} {signal_correlation:12.2f}".format(**row)
+        )
+    _, held_out = episodes.split(run.rollout_paths(config), config.held_out_fraction)
+    count = min(arguments.windows, len(windows.mu))
+    chosen = np.linspace(0, len(windows.mu) - 1, count).round().astype(int)
+    real = []
+    for window in chosen:
+        obs = episodes.load(held_out[windows.episode[window]], Rollout, only=("obs",)).obs
+        real.append(obs[windows.start[window] :][: windows.mu.shape[1]])
+    dreamed = np.stack([agent.decode(windows.dreamed[window, 0]) for window in chosen])
+    save_dream_strip(np.stack(real), dreamed, folder / "quality.png")
+    save_dream_film(np.stack(real), dreamed, folder / "quality.webp")
+    print(f"table {folder / 'quality.csv'}, strip {folder / 'quality.png'}, film {folder / 'quality.webp'}")
+
+
+def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
+    compute.start_tensorflow()
+    from utils.dreams import temperatures
+
+    rows = []
+    if arguments.train:
+        for temperature in arguments.temperatures:
+            beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
+            rows += temperatures.evaluate(beside, [temperature], arguments.episodes)
+    else:
+        rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes)
+    print("temperature        in the dream    in the real environment")
+    for row in rows:
+        print(
+            "{temperature:11g} {dream_mean:9.1f} +- {dream_std:6.1f} {real_mean:13.1f} +- {real_std:6.1f}".format(**row)
+        )
+    temperatures.save_table(rows, folder / "temperatures.csv", arguments.episodes)
+    print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    studies = parser.add_subparsers(dest="study", required=True)
+    quality = studies.add_parser("quality", help="open-loop dreams beside what happened in held-out episodes")
+    sweep = studies.add_parser("temperatures", help="scores in dreams of several temperatures and outside")
+    for study in (quality, sweep):
+        study.add_argument("run", type=Path, metavar="RUN", help="run folder whose V and M are trained")
+    quality.add_argument("--temperature", type=float, default=1.0, help="of the dreams (%(default)s)")
+    quality.add_argument("--windows", type=int, default=4, metavar="N", help="dreams that are shown (%(default)s)")
+    sweep.add_argument(
+        "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
+        help="the chapter's: 0.1 0.5 1 1.15 1.3",
+    )  # fmt: skip
+    sweep.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
+    sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
+    sweep.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="of step 5 (%(default)s)")
+    sweep.add_argument("overrides", nargs="*", metavar="key=value", help="settings of step 5, with --train")
+    arguments = parser.parse_args()
+    asked = [arguments.temperature] if arguments.study == "quality" else arguments.temperatures
+    if min(asked) <= 0:
+        raise UsageError(f"temperature {min(asked):g}: must be above 0")
+    for name in ("windows", "episodes", "workers"):
+        if getattr(arguments, name, 1) < 1:
+            raise UsageError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")
+    return arguments
+
+
+if __name__ == "__main__":
+    command_line.call(main)

@@ -1,0 +1,140 @@
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from scipy import special
+
+import utils.environments  # noqa: F401  registers the ids
+from models.controller import num_parameters
+from models.dream import Dream, DreamRollout
+from models.mdn_rnn import MDNRNN
+from utils.errors import UsageError
+
+CAR = ("tanh", "half_tanh", "positive_tanh")
+DREAM = "WorldModels/Dream-v0"
+Z, RNN = 6, 12
+
+
+def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
+    """One episode in NumPy: M as Keras runs it over the whole past, then the mixture by its definition."""
+    z, signal, past, score = start, 0.0, [], 0.0
+    h = np.zeros(RNN)
+    for t in range(len(uniform)):
+        raw = np.concatenate([z, h]) @ weights + bias
+        action = [np.tanh(raw[0]), (np.tanh(raw[1]) + 1) / 2, np.clip(np.tanh(raw[2]), 0, 1)]
+        past.append(np.concatenate([z, action, [signal]]))
+        inputs = np.float32([past])
+        h = np.asarray(rnn.lstm(inputs))[0, -1]
+        outputs = np.asarray(rnn(inputs))[0, -1].astype(float)
+        logpi, mu, logvar = outputs[:-1].reshape(3, Z, -1)
+        cdf = np.cumsum(special.softmax(logpi / temperature, axis=-1), axis=-1)
+        chosen = [np.searchsorted(row[:-1], u, side="right") for row, u in zip(cdf, uniform[t])]
+        rows = np.arange(Z), chosen
+        z = mu[rows] + np.exp(logvar[rows] / 2) * np.sqrt(temperature) * normal[t]
+        if predicts == "reward":
+            signal = outputs[-1]
+            score += signal
+        else:
+            score += 1
+            if outputs[-1] > 0:
+                return score, t + 1
+    return score, len(uniform)
+
+
+@pytest.mark.parametrize("predicts", ["reward", "done"])
+def test_a_compiled_rollout_is_the_dream_step_by_step(predicts):
+    rng = np.random.default_rng(0)
+    rnn = MDNRNN(Z, 3, RNN, 4, seed=0)
+    for weight in rnn.weights:
+        weight.assign_add(rng.normal(0, 0.3, weight.shape))
+    candidates, episodes, steps, temperature = 3, 4, 12, 0.8
+    parameters = rng.normal(0, 1, (candidates, num_parameters(Z + RNN, 3, True))).astype(np.float32)
+    start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
+    normal = rng.normal(0, 1, (steps, episodes, Z))
+    rollout = DreamRollout(Dream(rnn, predicts), CAR, ("z", "h"), True)
+    scores, lengths = rollout(parameters, start, uniform, normal, temperature)
+    for k in range(candidates):
+        weights, bias = parameters[k, :-3].reshape(-1, 3), parameters[k, -3:]
+        for e in range(episodes):
+            expected = by_hand(rnn, predicts, weights, bias, start[e], uniform[:, e], normal[:, e], temperature)
+            assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
+    if predicts == "done":
+        assert 1 < lengths.min() < lengths.max() <= steps
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return trained / "tiny"
+
+
+def test_gymnasiums_checker_is_content(run):
+    env = gymnasium.make(DREAM, run=run, render_mode="rgb_array")
+    check_env(env.unwrapped)
+    env.reset(seed=0)
+    assert env.render().shape == (64, 64, 3)
+    assert env.observation_space.shape == (Z + RNN,)
+    assert env.action_space == gymnasium.make("WorldModels/CarRacing-v3").action_space
+
+
+def episode(env, steps=15):
+    obs = [env.reset(seed=3)[0]]
+    rewards = []
+    actions = np.random.default_rng(0).uniform(0, 1, (steps, 3)).astype(np.float32)
+    for action in actions:
+        seen, reward, *_ = env.step(action)
+        obs.append(seen)
+        rewards.append(reward)
+    return np.stack(obs), rewards
+
+
+def test_a_dream_is_repeatable_and_hotter_ones_are_livelier(run):
+    obs, rewards = episode(gymnasium.make(DREAM, run=run))
+    again, rewards_again = episode(gymnasium.make(DREAM, run=run))
+    np.testing.assert_array_equal(obs, again)
+    assert rewards == rewards_again
+    moves = [
+        np.abs(np.diff(episode(gymnasium.make(DREAM, run=run, temperature=t))[0][1:, :Z], axis=0)).mean()
+        for t in (0.01, 1.0, 3.0)
+    ]
+    assert moves[0] < moves[1] < moves[2]
+
+
+def test_a_vector_of_dreams_is_single_dreams(run):
+    envs = gymnasium.make_vec(DREAM, num_envs=3, run=run)
+    assert type(envs).__name__ == "DreamVectorEnv"
+    singles = [gymnasium.make(DREAM, run=run) for _ in range(3)]
+    obs, _ = envs.reset(seed=5)
+    expected = [env.reset(seed=5 + i)[0] for i, env in enumerate(singles)]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        np.testing.assert_allclose(obs, expected, atol=1e-3)
+        actions = rng.uniform(0, 1, (3, 3)).astype(np.float32)
+        obs, rewards, *_ = envs.step(actions)
+        expected, single_rewards, *_ = zip(*(env.step(action) for env, action in zip(singles, actions)))
+        np.testing.assert_allclose(rewards, single_rewards, atol=1e-3)
+    assert envs.observation_space.shape == (3, Z + RNN)
+
+
+def test_a_vector_begins_anew_at_the_step_after_the_end(run):
+    envs = gymnasium.make_vec(DREAM, num_envs=2, run=run)
+    envs.unwrapped._dreams.max_steps = 4
+    envs.reset(seed=0)
+    told = [envs.step(np.zeros((2, 3), np.float32))[1:4] for _ in range(10)]
+    assert [bool(truncated.all()) for *_, truncated in told] == [False, False, False, True, False] * 2
+    assert [bool((rewards == 0).all()) for rewards, *_ in told] == [False] * 4 + [True] + [False] * 4 + [True]
+
+
+def test_stable_baselines3_learns_in_it(run):
+    sb3 = pytest.importorskip("stable_baselines3", reason="an optional extra: pip install '.[sb3]'")
+    model = sb3.PPO("MlpPolicy", gymnasium.make(DREAM, run=run), n_steps=64, batch_size=32, device="cpu", seed=0)
+    before = [parameter.detach().clone() for parameter in model.policy.parameters()]
+    model.learn(256)
+    assert model.num_timesteps == 256
+    assert any((old != new).any() for old, new in zip(before, model.policy.parameters()))
+
+
+def test_mistakes_are_named(run, tmp_path):
+    with pytest.raises(UsageError, match="no run folder"):
+        gymnasium.make(DREAM, run=tmp_path)
+    with pytest.raises(UsageError, match="temperature"):
+        gymnasium.make(DREAM, run=run, temperature=0)

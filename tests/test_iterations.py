@@ -1,0 +1,59 @@
+"""A run that goes on from another: its rollouts, and where its V, M and C start."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import step
+
+from utils import episodes
+from utils.agent_file import load_parameters
+from utils.episodes import Rollout
+from utils.run_folder import RunFolder
+
+SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
+
+
+@pytest.fixture(scope="module")
+def runs(trained, tmp_path_factory):
+    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("iterations") / "runs"))
+    done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return runs
+
+
+def settings(runs, *more):
+    return (f"previous_run={runs}/tiny", "exp_name=next", "rollout_policy=controller", "max_trials=4", *more)
+
+
+def test_a_second_iteration_goes_on_from_the_first(runs):
+    for script in SCRIPTS:
+        done = step(f"{script}.py", runs, *settings(runs, "controller_num_generation=1", "vae_num_epoch=1"))
+        assert done.returncode == 0, done.stderr
+    first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
+    assert "going on from" in done.stdout
+    for index in range(6):
+        assert first.rollout(index).read_bytes() == second.rollout(index).read_bytes()
+    added = [episodes.load(second.rollout(index), Rollout) for index in (6, 7)]
+    assert not second.rollout(8).exists()
+    for rollout in added:
+        assert rollout.obs.shape == (40, 64, 64, 3)
+        assert (rollout.action >= [-1, 0, 0]).all()
+        assert (rollout.action <= 1).all()
+    # One epoch, one generation: close to where they came from, and not the same.
+    before, after = (load_parameters(run, 57)[0] for run in (first, second))
+    assert 0 < np.abs(after - before).max() < 0.5
+
+
+def test_mistakes_are_a_line(runs, tmp_path):
+    for more, expected in (
+        (("max_trials=2", "exp_name=fewer"), "taken over"),
+        (("z_size=8", "exp_name=other"), "z_size: 6, not 8"),
+        (("previous_run=null", "exp_name=nobody"), "whose?"),
+        ((f"previous_run={tmp_path}", "exp_name=nowhere"), "no run folder"),
+    ):
+        done = step("01_generate_data.py", runs, *settings(runs), *more)
+        assert done.returncode == 2
+        assert expected in done.stderr
+        assert len(done.stderr.splitlines()) == 1

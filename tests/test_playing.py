@@ -1,0 +1,106 @@
+"""Playing in the window, under SDL's dummy driver, with synthetic keys."""
+
+import numpy as np
+import pygame
+import pytest
+
+from utils.agent import Agent
+from utils.environments import describe
+from utils.figures.film import Moment
+from utils.playing import DreamPlay, Game, RealPlay
+from utils.run_folder import RunFolder
+from utils.window import Window
+
+STILL = np.zeros(3, np.float32)
+HARD_LEFT = np.float32([-1, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def make(trained):
+    run = RunFolder(trained / "tiny")
+    agent = Agent(run.read_config(), run)
+    parameters = np.random.default_rng(0).normal(0, 0.3, agent.num_parameters).astype(np.float32)
+
+    def make(dreaming: bool, max_steps: int = 1000) -> Game:
+        return Game(
+            lambda: RealPlay(agent, parameters, stock=False),
+            lambda: DreamPlay(agent, run, parameters, 1.0),
+            dreaming, 7, max_steps,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize("dreaming", [False, True])
+def test_hands_change_and_episodes_follow_each_other(make, dreaming):
+    game = make(dreaming, max_steps=6)
+    moments = [game.step(HARD_LEFT)[0] for _ in range(3)]
+    assert not any(np.array_equal(moment.action, HARD_LEFT) for moment in moments)
+    game.change_hands()
+    moments += [game.step(HARD_LEFT)[0] for _ in range(3)]
+    assert all(np.array_equal(moment.action, HARD_LEFT) for moment in moments[3:])
+    assert [moment.step for moment in moments] == [1, 2, 3, 4, 5, 6]
+    assert moments[-1].score == pytest.approx(sum(moment.reward for moment in moments))
+    assert [(seed, dreamed) for seed, dreamed, _ in game.scores] == [(7, dreaming)]
+    assert (game.step(STILL)[0].step, game.seed) == (1, 8)
+    assert all((moment.obs is None) == dreaming for moment in moments)
+
+
+def test_what_a_person_does_is_what_m_remembers(make):
+    """The same dream, driven by hand and by an agent that does the same, goes the same way."""
+    watched, driven = make(dreaming=True), make(dreaming=True)
+    driven.change_hands()
+    for _ in range(8):
+        moment, _ = watched.step(STILL)
+        same, _ = driven.step(moment.action)
+        np.testing.assert_array_equal(moment.road, same.road)
+        assert moment.reward == same.reward
+
+
+def test_real_driving_by_hand_goes_through_m_as_well(make):
+    watched, driven = make(dreaming=False), make(dreaming=False)
+    actions = [watched.step(STILL)[0].action for _ in range(5)]
+    driven.change_hands()
+    for action in actions:
+        driven.step(action)
+    driven.change_hands()
+    np.testing.assert_allclose(watched.step(STILL)[0].action, driven.step(STILL)[0].action, atol=1e-5)
+
+
+def press(key, mod=0, kind=pygame.KEYDOWN):
+    pygame.event.post(pygame.event.Event(kind, key=key, mod=mod))
+
+
+def test_keys(make):
+    game, description = make(dreaming=True), describe("WorldModels/CarRacing-v3")
+    window = Window("test", description)
+    shown: list[tuple[str, Moment]] = []
+    keys = {
+        2: lambda: press(pygame.K_m),
+        3: lambda: press(pygame.K_LEFT),
+        5: lambda: press(pygame.K_LEFT, kind=pygame.KEYUP),
+        6: lambda: press(pygame.K_UP, mod=pygame.KMOD_LSHIFT),
+        8: lambda: press(pygame.K_d),
+        10: lambda: press(pygame.K_r),
+        12: lambda: press(pygame.K_m),
+        14: lambda: press(pygame.K_ESCAPE),
+    }
+    step = game.step
+
+    def step_and_press(action):
+        moment, over = step(action)
+        shown.append((game.mode, moment))
+        keys.get(len(shown), lambda: None)()
+        return moment, over
+
+    game.step = step_and_press
+    window.run(game, episodes=1000)
+    assert len(shown) == 14  # Escape closed it
+    modes = [mode for mode, _ in shown]
+    assert modes[0] == "dream, temperature 1.00, the agent drives"
+    assert modes[2] == "dream, temperature 1.00, you drive"
+    assert [moment.action[0] for _, moment in shown[2:6]] == [0, -1, -1, 0]
+    assert modes[6] == "dream, temperature 1.10, you drive"
+    assert modes[8] == "real, you drive"
+    assert [moment.step for _, moment in shown[8:12]] == [1, 2, 1, 2]  # begun again
+    assert modes[12] == "real, the agent drives"

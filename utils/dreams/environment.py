@@ -1,0 +1,132 @@
+"""`WorldModels/Dream-v0`: the dream of a run as a Gymnasium environment, for any agent that learns in one.
+
+    import utils.environments
+    env = gymnasium.make("WorldModels/Dream-v0", run="runs/quickstart", temperature=1.0)
+    envs = gymnasium.make_vec("WorldModels/Dream-v0", num_envs=64, run="runs/quickstart")
+
+Source: chapter, "Learning Inside a Dream".
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from utils import compute
+from utils.errors import UsageError
+from utils.run_folder import RunFolder
+
+
+class _Dreams:
+    """What the environment and the vector of environments share: the world, its spaces and its pictures."""
+
+    def __init__(self, run: str | Path, temperature: float, batch: int):
+        if not temperature > 0:
+            raise UsageError(f"temperature {temperature}: must be above 0")
+        compute.start_tensorflow()
+        from utils.dreams.world import DreamWorld
+        from utils.vae_training import load_vae
+
+        self.temperature = temperature
+        self._folder = RunFolder(Path(run))
+        config = self._folder.read_config()
+        self.world = DreamWorld(config, self._folder, batch)
+        self.max_steps = self.world.description.max_steps
+        self._load_vae, self._vae = lambda: load_vae(config, self._folder), None
+        features = self.world.features().shape[1]
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (features,), np.float32)
+        self.action_space = self.world.description.make().action_space
+
+    def pictures(self) -> np.ndarray:
+        """What V makes of z: uint8 (batch, 64, 64, 3)."""
+        from models.vae import obs_from_images
+
+        if self._vae is None:
+            self._vae = self._load_vae()
+        return obs_from_images(self._vae.decode(self.world.z, training=False))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    """Of the next dream."""
+    return int(rng.integers(2**31))
+
+
+class DreamEnv(gymnasium.Env):
+    """One dream. Observation: float32 (num_features,), what the run's controller reads: z and h. Actions: those of
+    the run's real environment. Reward and end: as M predicts them.
+
+    run: a run folder whose M is trained. temperature: above 0; 1 is M's own uncertainty. Ends after the real
+    environment's step limit at the latest. `render()` gives V's picture of z, uint8 (64, 64, 3).
+    """
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 50}
+
+    def __init__(self, run: str | Path, temperature: float = 1.0, render_mode: str | None = None):
+        self._dreams = _Dreams(run, temperature, batch=1)
+        self.observation_space, self.action_space = self._dreams.observation_space, self._dreams.action_space
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        super().reset(seed=seed)
+        self._steps = 0
+        self._dreams.world.begin(0, _seed(self.np_random))
+        return self._dreams.world.features()[0], {}
+
+    def step(self, action):
+        world = self._dreams.world
+        rewards, done = world.step(np.float32(action)[None], self._dreams.temperature)
+        self._steps += 1
+        truncated = self._steps >= self._dreams.max_steps
+        return world.features()[0], float(rewards[0]), bool(done[0]), truncated, {}
+
+    def render(self) -> np.ndarray | None:
+        return self._dreams.pictures()[0] if self.render_mode == "rgb_array" else None
+
+
+class DreamVectorEnv(gymnasium.vector.VectorEnv):
+    """`num_envs` dreams in one batch. A dream that ended begins anew at the next step, as Gymnasium's own vectors
+    do. Each dream draws from a generator of its own: with `reset(seed=s)`, dream i lives as `DreamEnv` does with
+    seed s + i, up to rounding.
+    """
+
+    metadata: ClassVar = {**DreamEnv.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(self, run: str | Path, num_envs: int = 1, temperature: float = 1.0, render_mode: str | None = None):
+        self._dreams = _Dreams(run, temperature, num_envs)
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.single_observation_space = self._dreams.observation_space
+        self.single_action_space = self._dreams.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rngs = [np.random.default_rng() for _ in range(num_envs)]
+        self._steps = np.zeros(num_envs, int)
+        self._over = np.zeros(num_envs, bool)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: dict | None = None):
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        for lane, of_lane in enumerate(seeds):
+            if of_lane is not None:
+                self._rngs[lane] = gymnasium.utils.seeding.np_random(of_lane)[0]
+            self._begin(lane)
+        return self._dreams.world.features(), {}
+
+    def _begin(self, lane: int) -> None:
+        self._dreams.world.begin(lane, _seed(self._rngs[lane]))
+        self._steps[lane], self._over[lane] = 0, False
+
+    def step(self, actions):
+        world, resetting = self._dreams.world, self._over.copy()
+        rewards, done = world.step(np.float32(actions), self._dreams.temperature)
+        self._steps += 1
+        for lane in np.flatnonzero(resetting):
+            self._begin(lane)
+        rewards[resetting], done[resetting] = 0.0, False
+        truncated = self._steps >= self._dreams.max_steps
+        self._over = done | truncated
+        return world.features(), rewards.astype(np.float64), done, truncated, {}
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        return tuple(self._dreams.pictures()) if self.render_mode == "rgb_array" else None

@@ -1,0 +1,85 @@
+"""The chapter's table: what a controller scores in dreams of several temperatures, and what that is worth outside."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+
+from utils import watching
+from utils.agent import Agent
+from utils.agent_file import load_parameters
+from utils.dreams.rollouts import Dreams
+from utils.errors import UsageError
+from utils.files import write_csv, written_aside
+from utils.progress import Progress
+from utils.rollouts import Outcome
+from utils.run_folder import RunFolder
+
+FIRST_TRACK = 1000  # as render_agent.py
+COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
+
+
+def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
+    """A run beside `run`, with its V and M, whose controller is trained in the dream at `temperature` by step 5."""
+    name = f"{run.path.name}_at_{temperature:g}"
+    beside = RunFolder(run.path.with_name(name))
+    if not beside.path.exists():
+        part = beside.path.with_name(f".{name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in (run.vae, run.rnn):
+            shutil.copytree(folder, part / folder.name, copy_function=os.link)
+        (part / "series").mkdir()
+        os.link(run.starts, part / "series" / run.starts.name)
+        shutil.copy(run.path / "config.yaml", part / "config.yaml")
+        part.rename(beside.path)
+    settings = [f"exp_name={name}", f"runs_folder={run.path.parent}", *overrides]
+    settings += ["controller_environment=dream", f"controller_temperature={temperature}"]
+    command = [sys.executable, "05_train_controller.py", "--config", str(run.path / "config.yaml"), *settings]
+    if subprocess.run([*command, "--workers", str(workers)]).returncode:
+        raise UsageError(f"step 5 did not finish in {beside.path}; the line above says why")
+    return beside
+
+
+def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict[str, float]]:
+    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature."""
+    agent = Agent(run.read_config(), run)
+    parameters, which = load_parameters(run, agent.num_parameters)
+    jobs, steps = watching.jobs_on(FIRST_TRACK, episodes), agent.description.max_steps
+    real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
+    dreams, rows = Dreams(agent, run), []
+    for temperature in temperatures:
+        dreams.temperature = temperature
+        rows.append(
+            dict(zip(COLUMNS, (temperature, *_mean_std(dreams.play(parameters[None], jobs, steps)), *real, which)))
+        )
+    return rows
+
+
+def _mean_std(outcomes: list[Outcome]) -> tuple[float, float]:
+    scores = [outcome.score for outcome in outcomes]
+    return round(float(np.mean(scores)), 2), round(float(np.std(scores)), 2)
+
+
+def save_table(rows: list[dict], path: Path, episodes: int) -> None:
+    """Writes `path`, a CSV, and a picture of the same name beside it."""
+    write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
+    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=110)
+    temperatures = [row["temperature"] for row in rows]
+    for name, color, label in (("dream", "#009e73", "in the dream"), ("real", "#d55e00", "in the real environment")):
+        means, stds = ([row[f"{name}_{what}"] for row in rows] for what in ("mean", "std"))
+        axes.errorbar(temperatures, means, stds, color=color, fmt="o-", capsize=3, lw=1.2, label=label)
+    axes.set_xlabel("temperature")
+    axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    with written_aside(path.with_suffix(".png")) as aside:
+        figure.savefig(aside)
+    plt.close(figure)
