@@ -122,9 +122,10 @@ def main() -> None:
     chapter_steps = 200 * 64 * 16 * 1000
     hours = chapter_steps / workers[2]["steps_per_second"] / 3600
     original_hours = 200 * ORIGINAL_SECONDS / 3600
+    core_hours = original_hours * ORIGINAL_CORES
     group = "200 generations of 64 x 16 episodes of 1000 steps (core hours)"
-    table.append((group, f"the original, published: {original_hours:.0f} h on 64 cores", original_hours * 64, 1.0))
-    table.append((group, f"here, projected: {hours:.1f} h on 2 cores", hours * 2, original_hours * 64 / (hours * 2)))
+    table.append((group, f"the original, published: {original_hours:.0f} h on {ORIGINAL_CORES} cores", core_hours, 1.0))
+    table.append((group, f"here, projected: {hours:.1f} h on 2 cores", hours * 2, core_hours / (hours * 2)))
 
     last = None
     for group, label, value, ratio in table:

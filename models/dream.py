@@ -22,6 +22,10 @@ class DreamState(NamedTuple):
     c: tf.Tensor
     signal: tf.Tensor
 
+    def features(self, inputs: Sequence[str]) -> tf.Tensor:
+        """What a controller with these inputs reads: float32 (batch, num_features)."""
+        return tf.concat([getattr(self, name) for name in inputs], axis=1)
+
 
 class Dream:
     """predicts: what M predicts beside z: "reward", in dreams that never end by themselves, or "done", in dreams
@@ -48,7 +52,10 @@ class Dream:
 
         temperature, uniform and normal: as in `sample_mixture`, the noise (batch, z_size).
         """
-        h, c, mixture, prediction = self.predict(state, actions)
+        return self.follow(*self.predict(state, actions), temperature, uniform, normal)
+
+    def follow(self, h, c, mixture, prediction, temperature, uniform, normal):
+        """What becomes of a prediction of `predict`; the rest, and the result, as in `step`."""
         z = sample_mixture(mixture, temperature, uniform, normal)
         if self._predicts == "reward":
             return DreamState(z, h, c, prediction), prediction, tf.zeros_like(prediction, tf.bool)
@@ -73,7 +80,7 @@ class DreamRollout:
                 return tf.tile(of_episodes, (candidates, 1))
 
             def step(time, state, scores, steps, alive):
-                features = tf.concat([getattr(state, name) for name in inputs], axis=1)
+                features = state.features(inputs)
                 features = tf.reshape(features, (candidates, episodes, features.shape[1]))
                 actions = tf.reshape(controller_actions(parameters, features, activations, bias), (batch, -1))
                 noise = shared(uniform[time]), shared(normal[time])

@@ -50,6 +50,15 @@ def trained(tmp_path_factory) -> Path:
     return runs
 
 
+@pytest.fixture(scope="session")
+def evolved(trained, tmp_path_factory) -> Path:
+    """A folder of runs in which the tiny run has a controller of one generation. Copy it before changing anything."""
+    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evolved") / "runs"))
+    done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return runs
+
+
 @pytest.fixture
 def copy_of_trained(trained, tmp_path):
     """Makes a fresh copy of `trained` under a name; returns the folder of runs."""

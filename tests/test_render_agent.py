@@ -6,17 +6,13 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from conftest import call, step
+from conftest import call
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def run(trained, tmp_path_factory):
-    """A run folder with a controller of one generation."""
-    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("agent") / "runs"))
-    done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    return runs / "tiny"
+def run(evolved):
+    return evolved / "tiny"
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "mp4"])

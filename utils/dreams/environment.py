@@ -7,6 +7,7 @@
 Source: chapter, "Learning Inside a Dream".
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,24 +29,25 @@ class _Dreams:
             raise UsageError(f"temperature {temperature}: must be above 0")
         compute.start_tensorflow()
         from utils.dreams.world import DreamWorld
-        from utils.vae_training import load_vae
 
         self.temperature = temperature
         self._folder = RunFolder(Path(run))
-        config = self._folder.read_config()
-        self.world = DreamWorld(config, self._folder, batch)
+        self.world = DreamWorld(self._folder.read_config(), self._folder, batch)
         self.max_steps = self.world.description.max_steps
-        self._load_vae, self._vae = lambda: load_vae(config, self._folder), None
         features = self.world.features().shape[1]
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (features,), np.float32)
         self.action_space = self.world.description.make().action_space
+
+    @cached_property
+    def _vae(self):
+        from utils.vae_training import load_vae
+
+        return load_vae(self.world.config, self._folder)
 
     def pictures(self) -> np.ndarray:
         """What V makes of z: uint8 (batch, 64, 64, 3)."""
         from models.vae import obs_from_images
 
-        if self._vae is None:
-            self._vae = self._load_vae()
         return obs_from_images(self._vae.decode(self.world.z, training=False))
 
 

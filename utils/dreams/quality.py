@@ -78,8 +78,8 @@ def _dream(dream: Dream, beginning: DreamState, actions, mu, temperature: float,
 
     @tf.function(autograph=False)
     def step(state, action, real, uniform, normal):
-        _, _, mixture, prediction = dream.predict(state, action)
-        following, _, _ = dream.step(state, action, temperature, uniform, normal)
+        h, c, mixture, prediction = dream.predict(state, action)
+        following, _, _ = dream.follow(h, c, mixture, prediction, temperature, uniform, normal)
         return following, mixture_nll(mixture, real), prediction
 
     state = DreamState(*(tf.constant(each(array)) for array in beginning))

@@ -86,4 +86,4 @@ class DreamWorld:
 
     def features(self) -> np.ndarray:
         """What the run's controller reads, float32 (batch, num_features)."""
-        return np.concatenate([getattr(self._state, name) for name in self.config.controller_inputs], axis=1)
+        return self._state.features(self.config.controller_inputs).numpy()
