@@ -105,8 +105,12 @@ def _arguments() -> argparse.Namespace:
     sweep.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
     sweep.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="of step 5 (%(default)s)")
-    sweep.add_argument("overrides", nargs="*", metavar="key=value", help="settings of step 5, with --train")
-    arguments = parser.parse_args()
+    sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
+    sweep.epilog = "key=value: settings of step 5, with --train"
+    # Positionals that may be absent get lost behind options in argparse before Python 3.13.
+    arguments, arguments.overrides = parser.parse_known_args()
+    if strange := [word for word in arguments.overrides if word.startswith("-") or not getattr(arguments, "train", 0)]:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
     asked = [arguments.temperature] if arguments.study == "quality" else arguments.temperatures
     if min(asked) <= 0:
         raise UsageError(f"temperature {min(asked):g}: must be above 0")
