@@ -49,20 +49,21 @@ def _quality(run: RunFolder, config, folder: Path, arguments) -> None:
     windows = quality.dream_windows(agent, run, arguments.temperature)
     rows = quality.table(windows)
     write_csv(folder / "quality.csv", rows[0], (row.values() for row in rows))
-    print(f"{len(windows.mu)} windows of held-out episodes, {quality.SAMPLES} dreams each")
-    print("steps   NLL  unchanged   RMSE  unchanged  ratio   reward true  dreamed  correlation")
+    print(f"{len(windows.real)} windows of held-out episodes, {quality.SAMPLES} dreams each")
+    signal = "reward" if agent.description.predicts == "reward" else "end"
+    print(f"steps   NLL  unchanged    RMSE  unchanged  perfect   {signal:>6} true  dreamed  correlation")
     for row in rows:
         print(
-            "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:6.3f} {rmse_unchanged:10.3f} {rmse_ratio:6.2f} "
+            "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:7.3f} {rmse_unchanged:10.3f} {rmse_perfect:8.3f} "
             "{signal_true:13.2f} {signal_predicted:8.2f} {signal_correlation:12.2f}".format(**row)
         )
     _, held_out = episodes.split(run.rollout_paths(config), config.held_out_fraction)
-    count = min(arguments.windows, len(windows.mu))
-    chosen = np.linspace(0, len(windows.mu) - 1, count).round().astype(int)
+    count = min(arguments.windows, len(windows.real))
+    chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
     real = []
     for window in chosen:
         obs = episodes.load(held_out[windows.episode[window]], Rollout, only=("obs",)).obs
-        real.append(obs[windows.start[window] :][: windows.mu.shape[1]])
+        real.append(obs[windows.start[window] :][: windows.real.shape[1]])
     dreamed = np.stack([agent.decode(windows.dreamed[window, 0]) for window in chosen])
     save_dream_strip(np.stack(real), dreamed, folder / "quality.png")
     save_dream_film(np.stack(real), dreamed, folder / "quality.webp")

@@ -8,23 +8,25 @@ from PIL import Image, ImageDraw, ImageFont
 from utils.figures.film import save_film
 from utils.files import written_aside
 
-SIDE, GAP, LABEL = 112, 4, 22
+SIDE, GAP, LABEL, MARGIN = 112, 4, 22, 54
 SHOWN = (0, 1, 2, 5, 10, 15, 25, 35, 50)  # steps of a strip's columns
 _FONT = ImageFont.load_default(size=13)
 
 
 def save_dream_strip(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
     """real, dreamed: uint8 (windows, steps, 64, 64, 3). Each window is two rows, reality above its dream."""
-    width = GAP + len(SHOWN) * (SIDE + GAP)
+    width = MARGIN + len(SHOWN) * (SIDE + GAP)
     height = LABEL + len(real) * (2 * (SIDE + GAP) + 3 * GAP)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     for column, step in enumerate(SHOWN):
-        x = GAP + column * (SIDE + GAP)
+        x = MARGIN + column * (SIDE + GAP)
         draw.text((x, 3), "last seen" if step == 0 else f"step {step}", fill="black", font=_FONT)
         for window, pair in enumerate(zip(real, dreamed)):
             y = LABEL + window * (2 * (SIDE + GAP) + 3 * GAP)
-            for row, frames in enumerate(pair):
+            for row, (title, frames) in enumerate(zip(("real", "dream"), pair)):
+                if column == 0:
+                    draw.text((GAP, y + row * (SIDE + GAP) + SIDE // 2 - 8), title, fill="black", font=_FONT)
                 sheet.paste(_scaled(frames[step], SIDE), (x, y + row * (SIDE + GAP)))
     with written_aside(path) as aside:
         sheet.save(aside)
