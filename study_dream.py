@@ -1,15 +1,18 @@
 """Study the dream of a run: how good it is, and what temperature does to it.
 
 RUN is a run folder (runs/<exp_name>) whose V and M are trained; `temperatures` also needs a controller, or trains
-one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_1, ...
+one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_1, ... `iterations` takes runs that
+go on from one another. Controllers that were trained in the dream are scored as they are at last: real scores choose
+nothing.
 
-writes RUN/dream: quality.csv, quality.png, quality.webp; temperatures.csv, temperatures.png
+writes RUN/dream: quality.csv, .png, .webp; temperatures.csv, .png; into the last RUN's iterations.csv, .png
 
 examples
   python study_dream.py quality runs/quickstart
   python study_dream.py temperatures runs/quickstart
   python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
+  python study_dream.py iterations runs/dream_0 runs/dream_1 runs/dream_2
 """
 
 import argparse
@@ -24,15 +27,18 @@ from utils.run_folder import RunFolder
 
 def main() -> None:
     arguments = _arguments()
-    run = RunFolder(arguments.run)
-    config = run.read_config()
-    run.require(run.rnn_weights, 4, "M is what dreams")
-    folder = run.path / "dream"
+    runs = [RunFolder(path) for path in arguments.run]
+    configs = [run.read_config() for run in runs]
+    for run in runs:
+        run.require(run.rnn_weights, 4, "M is what dreams")
+    folder = runs[-1].path / "dream"
     folder.mkdir(exist_ok=True)
     if arguments.study == "quality":
-        _quality(run, config, folder, arguments)
+        _quality(*runs, *configs, folder, arguments)
+    elif arguments.study == "temperatures":
+        _temperatures(*runs, folder, arguments)
     else:
-        _temperatures(run, folder, arguments)
+        _iterations(runs, folder, arguments)
 
 
 def _quality(run: RunFolder, config, folder: Path, arguments) -> None:
@@ -81,13 +87,30 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
             rows += temperatures.evaluate(beside, [temperature], arguments.episodes)
     else:
         rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes)
-    print("temperature        in the dream    in the real environment")
-    for row in rows:
-        print(
-            "{temperature:11g} {dream_mean:9.1f} +- {dream_std:6.1f} {real_mean:13.1f} +- {real_std:6.1f}".format(**row)
-        )
+    _print(rows, "temperature")
     temperatures.save_table(rows, folder / "temperatures.csv", arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
+
+
+def _iterations(runs: list[RunFolder], folder: Path, arguments) -> None:
+    compute.start_tensorflow()
+    from utils.dreams import iterations
+
+    curves = [iterations.curve(run) for run in runs]
+    rows = iterations.compare(runs, arguments.episodes)
+    _print(rows, "run")
+    iterations.save_table(rows, curves, folder / "iterations.csv")
+    print(f"table {folder / 'iterations.csv'}, picture {folder / 'iterations.png'}")
+
+
+def _print(rows: list[dict], first: str) -> None:
+    print(f"{first:16}    in the dream    in the real environment")
+    for row in rows:
+        print(
+            "{:16} {dream_mean:9.1f} +- {dream_std:6.1f} {real_mean:9.1f} +- {real_std:6.1f}  {controller}".format(
+                str(row[first]), **row
+            )
+        )
 
 
 def _arguments() -> argparse.Namespace:
@@ -95,15 +118,17 @@ def _arguments() -> argparse.Namespace:
     studies = parser.add_subparsers(dest="study", required=True)
     quality = studies.add_parser("quality", help="open-loop dreams beside what happened in held-out episodes")
     sweep = studies.add_parser("temperatures", help="scores in dreams of several temperatures and outside")
-    for study in (quality, sweep):
-        study.add_argument("run", type=Path, metavar="RUN", help="run folder whose V and M are trained")
+    iterations = studies.add_parser("iterations", help="scores in the dream and outside, run after run")
+    for study, count in (quality, 1), (sweep, 1), (iterations, "+"):
+        study.add_argument("run", type=Path, nargs=count, metavar="RUN", help="run folder whose V and M are trained")
     quality.add_argument("--temperature", type=float, default=1.0, help="of the dreams (%(default)s)")
     quality.add_argument("--windows", type=int, default=4, metavar="N", help="dreams that are shown (%(default)s)")
     sweep.add_argument(
         "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
         help="the chapter's: 0.1 0.5 1 1.15 1.3",
     )  # fmt: skip
-    sweep.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
+    for study in (sweep, iterations):
+        study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
     sweep.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="of step 5 (%(default)s)")
     sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
@@ -112,9 +137,9 @@ def _arguments() -> argparse.Namespace:
     arguments, arguments.overrides = parser.parse_known_args()
     if strange := [word for word in arguments.overrides if word.startswith("-") or not getattr(arguments, "train", 0)]:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
-    asked = [arguments.temperature] if arguments.study == "quality" else arguments.temperatures
-    if min(asked) <= 0:
-        raise UsageError(f"temperature {min(asked):g}: must be above 0")
+    coldest = min(getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)]))
+    if coldest <= 0:
+        raise UsageError(f"temperature {coldest:g}: must be above 0")
     for name in ("windows", "episodes", "workers"):
         if getattr(arguments, name, 1) < 1:
             raise UsageError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")

@@ -9,7 +9,9 @@ from conftest import step
 
 from utils import episodes
 from utils.agent_file import load_parameters
+from utils.dreams import iterations
 from utils.episodes import Rollout
+from utils.errors import UsageError
 from utils.run_folder import RunFolder
 
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
@@ -25,8 +27,9 @@ def settings(runs, *more):
 
 
 def test_a_second_iteration_goes_on_from_the_first(runs):
+    short = ("controller_num_generation=1", "controller_environment=dream", "vae_num_epoch=1")
     for script in SCRIPTS:
-        done = step(f"{script}.py", runs, *settings(runs, "controller_num_generation=1", "vae_num_epoch=1"))
+        done = step(f"{script}.py", runs, *settings(runs, *short))
         assert done.returncode == 0, done.stderr
     first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
     assert "going on from" in done.stdout
@@ -41,6 +44,18 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     # One epoch, one generation: close to where they came from, and not the same.
     before, after = (load_parameters(run, 57)[0] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 0.5
+
+    (point,) = iterations.curve(second)
+    assert point["generation"] == 1
+    (row,) = iterations.compare([second], 2)
+    assert row["run"] == "next"
+    assert row["episodes"] == 8
+    assert row["controller"] == "latest mean, generation 1"
+    iterations.save_table([row], [[point]], runs / "iterations.csv")
+    assert (runs / "iterations.csv").read_text().splitlines()[1].startswith("next,8,1.0,")
+    assert (runs / "iterations.png").stat().st_size > 10000
+    with pytest.raises(UsageError, match="no evaluation in a dream"):
+        iterations.curve(first)
 
 
 def test_mistakes_are_a_line(runs, tmp_path):

@@ -13,13 +13,14 @@ def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
     write_npz(path, parameters=parameters.astype(np.float32), **facts)
 
 
-def load_parameters(run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
+def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -> tuple[np.ndarray, str]:
     """The controller of a run, float32 (num_parameters,), and which one it is in words.
 
-    The best one by evaluation; before the first evaluation there is none, and it is the last mean.
+    The best one by evaluation; before the first evaluation there is none, and it is the latest mean, as with
+    `latest`, which no evaluation has chosen.
     """
     best, mean = run.controller / "best.npz", run.controller / "mean.npz"
-    path = best if best.exists() else mean
+    path = best if best.exists() and not latest else mean
     run.require(path, 5, "the controller is not trained yet")
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -30,5 +31,5 @@ def load_parameters(run: RunFolder, num_parameters: int) -> tuple[np.ndarray, st
         raise UsageError(
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller has {num_parameters}"
         )
-    kind = "best mean by evaluation" if path == best else "latest mean, not evaluated yet"
+    kind = "best mean by evaluation" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"

@@ -23,6 +23,7 @@ from utils.rollouts import Outcome
 from utils.run_folder import RunFolder
 
 FIRST_TRACK = 1000  # as render_agent.py
+CURVES = {"dream": ("#009e73", "in the dream"), "real": ("#d55e00", "in the real environment")}
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
@@ -47,18 +48,21 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
     return beside
 
 
-def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict[str, float]]:
-    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature."""
+def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict]:
+    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature.
+
+    One that was trained in the dream is the latest, lest real scores have chosen it.
+    """
     agent = Agent(run.read_config(), run)
-    parameters, which = load_parameters(run, agent.num_parameters)
+    dreamer = agent.config.controller_environment == "dream"
+    parameters, which = load_parameters(run, agent.num_parameters, latest=dreamer)
     jobs, steps = watching.jobs_on(FIRST_TRACK, episodes), agent.description.max_steps
     real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []
     for temperature in temperatures:
         dreams.temperature = temperature
-        rows.append(
-            dict(zip(COLUMNS, (temperature, *_mean_std(dreams.play(parameters[None], jobs, steps)), *real, which)))
-        )
+        dreamed = _mean_std(dreams.play(parameters[None], jobs, steps))
+        rows.append(dict(zip(COLUMNS, (temperature, *dreamed, *real, which))))
     return rows
 
 
@@ -72,7 +76,7 @@ def save_table(rows: list[dict], path: Path, episodes: int) -> None:
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
     figure, axes = plt.subplots(figsize=(7, 4.5), dpi=110)
     temperatures = [row["temperature"] for row in rows]
-    for name, color, label in (("dream", "#009e73", "in the dream"), ("real", "#d55e00", "in the real environment")):
+    for name, (color, label) in CURVES.items():
         means, stds = ([row[f"{name}_{what}"] for row in rows] for what in ("mean", "std"))
         axes.errorbar(temperatures, means, stds, color=color, fmt="o-", capsize=3, lw=1.2, label=label)
     axes.set_xlabel("temperature")

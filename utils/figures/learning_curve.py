@@ -22,7 +22,7 @@ OURS, EVALUATED, DREAMED, PUBLISHED = (
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     """rows: the evolution's log, one dictionary a generation."""
-    figure, axes = plt.subplots(figsize=(9, 5), dpi=110)
+    figure, axes = plt.subplots(figsize=(9, 6), dpi=110, layout="constrained")
     last = rows[-1]["generation"]
     for color, (label, file) in zip(PUBLISHED, describe(config.env_name).published_curves.items()):
         with open(file, newline="") as opened:
@@ -59,8 +59,7 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
         f"of at most {config.controller_max_frames} steps{where}"
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize=8)
-    figure.tight_layout()
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     with written_aside(path) as aside:
         figure.savefig(aside)
     plt.close(figure)

@@ -1,0 +1,59 @@
+"""Runs that go on from one another: whether each dream is truer than the one before."""
+
+import csv
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from utils.dreams import temperatures
+from utils.errors import UsageError
+from utils.files import write_csv, written_aside
+from utils.run_folder import RunFolder
+
+COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
+
+
+def curve(run: RunFolder) -> list[dict[str, float]]:
+    """The evaluations in the log of a run's step 5. Raises `UsageError` if none of them was in a dream."""
+    path = run.controller / "log.csv"
+    run.require(path, 5, "it tells how the controller learned")
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("dream_evaluation_mean")]
+    if not rows:
+        raise UsageError(f"{path} has no evaluation in a dream; step 5 makes them with controller_environment=dream")
+    return [{name: float(value) for name, value in row.items()} for row in rows]
+
+
+def compare(runs: list[RunFolder], episodes: int) -> list[dict]:
+    """A row a run: its controller in its own dream, and on real tracks, the same for all."""
+    rows = []
+    for run in runs:
+        config = run.read_config()
+        (scores,) = temperatures.evaluate(run, [config.controller_temperature], episodes)
+        rows.append({"run": run.path.name, "episodes": config.num_episodes, **scores})
+    return rows
+
+
+def save_table(rows: list[dict], curves: list[list[dict[str, float]]], path: Path) -> None:
+    """Writes `path`, a CSV of what `compare` found, and beside it a picture of the same name: each run's `curve`."""
+    write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
+    figure, panels = plt.subplots(
+        1, len(rows), figsize=(3.6 * len(rows) + 0.6, 4.4), dpi=110, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, row, points in zip(panels[0], rows, curves):
+        generations = [point["generation"] for point in points]
+        for name, (color, label) in temperatures.CURVES.items():
+            prefix = "dream_evaluation" if name == "dream" else "evaluation"
+            means, stds = ([point[f"{prefix}_{what}"] for point in points] for what in ("mean", "std"))
+            axes.errorbar(generations, means, stds, color=color, fmt="o-", ms=4, capsize=3, lw=1.2, label=label)
+        axes.set_title(f"{row['run']}: {row['episodes']} episodes", fontsize=10)
+        axes.set_xlabel("generation")
+        axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("score of an episode, mean +- std")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    with written_aside(path.with_suffix(".png")) as aside:
+        figure.savefig(aside)
+    plt.close(figure)
