@@ -5,10 +5,12 @@ one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_
 go on from one another. Controllers that were trained in the dream are scored as they are at last: real scores choose
 nothing.
 
-writes RUN/dream: quality.csv, .png, .webp; temperatures.csv, .png; into the last RUN's iterations.csv, .png
+writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
+into the last RUN's: iterations.csv, .png
 
 examples
   python study_dream.py quality runs/quickstart
+  python study_dream.py quality runs/quickstart --driven 20
   python study_dream.py temperatures runs/quickstart
   python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
@@ -28,34 +30,39 @@ from utils.run_folder import RunFolder
 def main() -> None:
     arguments = _arguments()
     runs = [RunFolder(path) for path in arguments.run]
-    configs = [run.read_config() for run in runs]
     for run in runs:
+        run.read_config()
         run.require(run.rnn_weights, 4, "M is what dreams")
     folder = runs[-1].path / "dream"
     folder.mkdir(exist_ok=True)
     if arguments.study == "quality":
-        _quality(*runs, *configs, folder, arguments)
+        _quality(*runs, folder, arguments)
     elif arguments.study == "temperatures":
         _temperatures(*runs, folder, arguments)
     else:
         _iterations(runs, folder, arguments)
 
 
-def _quality(run: RunFolder, config, folder: Path, arguments) -> None:
+def _quality(run: RunFolder, folder: Path, arguments) -> None:
     compute.start_tensorflow()
     import numpy as np
 
-    from utils import episodes
     from utils.agent import Agent
-    from utils.dreams import quality
-    from utils.episodes import Rollout
+    from utils.dreams import quality, temperatures
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
-    agent = Agent(config, run)
-    windows = quality.dream_windows(agent, run, arguments.temperature)
+    agent = Agent(run.read_config(), run)
+    if arguments.driven:
+        parameters, which = temperatures.controller(agent, run)
+        recorded, name = quality.driven(agent, parameters, arguments.driven), "driven"
+        print(f"{arguments.driven} episodes driven by the {which}")
+    else:
+        recorded, name = quality.held_out(agent.config, run), "quality"
+        print(f"{len(recorded)} held-out episodes")
+    windows = quality.dream_windows(agent, recorded, arguments.temperature)
     rows = quality.table(windows)
-    write_csv(folder / "quality.csv", rows[0], (row.values() for row in rows))
-    print(f"{len(windows.real)} windows of held-out episodes, {quality.SAMPLES} dreams each")
+    write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
+    print(f"{len(windows.real)} windows, {quality.SAMPLES} dreams each")
     signal = "reward" if agent.description.predicts == "reward" else "end"
     print(f"steps   NLL  unchanged    RMSE  unchanged  perfect   {signal:>6} true  dreamed  correlation")
     for row in rows:
@@ -63,17 +70,15 @@ def _quality(run: RunFolder, config, folder: Path, arguments) -> None:
             "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:7.3f} {rmse_unchanged:10.3f} {rmse_perfect:8.3f} "
             "{signal_true:13.2f} {signal_predicted:8.2f} {signal_correlation:12.2f}".format(**row)
         )
-    _, held_out = episodes.split(run.rollout_paths(config), config.held_out_fraction)
     count = min(arguments.windows, len(windows.real))
     chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
-    real = []
-    for window in chosen:
-        obs = episodes.load(held_out[windows.episode[window]], Rollout, only=("obs",)).obs
-        real.append(obs[windows.start[window] :][: windows.real.shape[1]])
-    dreamed = np.stack([agent.decode(windows.dreamed[window, 0]) for window in chosen])
-    save_dream_strip(np.stack(real), dreamed, folder / "quality.png")
-    save_dream_film(np.stack(real), dreamed, folder / "quality.webp")
-    print(f"table {folder / 'quality.csv'}, strip {folder / 'quality.png'}, film {folder / 'quality.webp'}")
+    length = windows.real.shape[1]
+    real = np.stack([recorded[windows.episode[i]].frames()[windows.start[i] :][:length] for i in chosen])
+    dreamed = np.stack([agent.decode(windows.dreamed[i, 0]) for i in chosen])
+    strip, film = folder / f"{name}.png", folder / f"{name}.webp"
+    save_dream_strip(real, dreamed, strip)
+    save_dream_film(real, dreamed, film)
+    print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 
 def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
@@ -123,6 +128,9 @@ def _arguments() -> argparse.Namespace:
         study.add_argument("run", type=Path, nargs=count, metavar="RUN", help="run folder whose V and M are trained")
     quality.add_argument("--temperature", type=float, default=1.0, help="of the dreams (%(default)s)")
     quality.add_argument("--windows", type=int, default=4, metavar="N", help="dreams that are shown (%(default)s)")
+    quality.add_argument(
+        "--driven", type=int, metavar="N", help="not the held-out episodes, but N that the controller drives now"
+    )
     sweep.add_argument(
         "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
         help="the chapter's: 0.1 0.5 1 1.15 1.3",
@@ -140,9 +148,9 @@ def _arguments() -> argparse.Namespace:
     coldest = min(getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)]))
     if coldest <= 0:
         raise UsageError(f"temperature {coldest:g}: must be above 0")
-    for name in ("windows", "episodes", "workers"):
-        if getattr(arguments, name, 1) < 1:
-            raise UsageError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")
+    for name in ("windows", "driven", "episodes", "workers"):
+        if (value := getattr(arguments, name, None)) is not None and value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
     return arguments
 
 

@@ -77,7 +77,7 @@ def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes():
 def test_windows_start_from_held_out_frames(trained):
     run = RunFolder(trained / "tiny")
     agent = Agent(run.read_config(), run)
-    seen = quality.dream_windows(agent, run, watched=3, length=8)
+    seen = quality.dream_windows(agent, quality.held_out(agent.config, run), watched=3, length=8)
     n = len(seen.real)
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
     assert seen.dreamed.shape == (n, quality.SAMPLES, 9, Z)
@@ -89,8 +89,22 @@ def test_windows_start_from_held_out_frames(trained):
         np.testing.assert_array_equal(seen.signal[-1], last["reward"][start : start + 8])
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
-    with pytest.raises(UsageError, match="no held-out episode has the 1004 steps"):
-        quality.dream_windows(agent, run, watched=3, length=1000)
+    with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
+        quality.dream_windows(agent, quality.held_out(agent.config, run), watched=3, length=1000)
+
+
+def test_windows_of_what_the_controller_drives_now(evolved):
+    run = RunFolder(evolved / "tiny")
+    agent = Agent(run.read_config(), run)
+    parameters, _ = temperatures.controller(agent, run)
+    recorded = quality.driven(agent, parameters, 5)  # more than there are lanes
+    again = quality.driven(agent, parameters, 5)
+    assert len(recorded) == 5
+    for (series, frames), (series_again, _) in zip(recorded, again):
+        np.testing.assert_array_equal(series.action, series_again.action)
+        assert len(frames()) == len(series.mu) == len(series.reward) == agent.config.max_frames
+    seen = quality.dream_windows(agent, recorded, watched=3, length=8)
+    assert set(seen.episode) == {0, 1, 2, 3, 4}
 
 
 def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_of_trained):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -17,7 +18,7 @@ from utils.errors import UsageError
 from utils.files import written_aside
 from utils.processes import end_with_parent
 from utils.progress import Progress
-from utils.rollouts import ExplorationPolicy, Job, run
+from utils.rollouts import ExplorationPolicy, Job, Outcome, run
 from utils.run_folder import RunFolder, previous
 
 LANES = 16  # episodes that a process plays at once when an agent drives
@@ -107,18 +108,28 @@ def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
         )
         for index in indices
     ]
-    steps = [[] for _ in indices]
+    outcomes = record(
+        _envs, _policy, jobs, config.max_frames,
+        lambda job, rollout: episodes.save(folder.rollout(indices[job]), rollout),
+    )  # fmt: skip
+    return sum(outcome.steps for outcome in outcomes)
+
+
+def record(
+    envs: list, policy, jobs: list[Job], max_steps: int, on_end: Callable[[int, Rollout], None]
+) -> list[Outcome]:
+    """As `rollouts.run`, and hands each job's number and what happened in it to `on_end`."""
+    steps = [[] for _ in jobs]
 
     def keep(lane, job, obs, action, reward, terminated):
         steps[job].append((obs.copy(), action, reward, terminated))
 
-    def write(job, outcome):
+    def end(job, outcome):
         obs, action, reward, done = zip(*steps[job])
         rollout = Rollout(
             np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
         )
-        episodes.save(folder.rollout(indices[job]), rollout)
+        on_end(job, rollout)
         steps[job] = None
 
-    outcomes = run(_envs, _policy, jobs, config.max_frames, on_step=keep, on_end=write)
-    return sum(outcome.steps for outcome in outcomes)
+    return run(envs, policy, jobs, max_steps, on_step=keep, on_end=end)

@@ -10,6 +10,8 @@ from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, Outcome, run
 from utils.seeding import integer
 
+FIRST_TRACK = 1000  # seeds from here on are watched; training draws its own from all of 32 bits
+
 
 class _Watched(gymnasium.Wrapper):
     """While the track `seed` is driven, keeps the picture for people from before every `every`th step: what the

@@ -1,12 +1,15 @@
 """Is the dream any good? M's open-loop predictions beside what really happened.
 
-A window of a held-out episode: M watches the real z up to its start, and from there on sees only what it dreams
-itself, while it is given the real actions. The real z is drawn from V's (mu, logvar), as in M's training: it is
-what M has to foretell, and no prediction can come closer to it than the spread of that draw.
+A window of an episode that M was not trained on, held out or driven now by the run's controller: M watches the real
+z up to its start, and from there on sees only what it dreams itself, while it is given the real actions. The real z
+is drawn from V's (mu, logvar), as in M's training: it is what M has to foretell, and no prediction can come closer
+to it than the spread of that draw.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +19,13 @@ from models.mdn_rnn import mixture_nll
 from models.vae import sample_z
 from utils import episodes, seeding
 from utils.agent import Agent
-from utils.episodes import Series
+from utils.collection import record
+from utils.config import Config
+from utils.encoding import batched, make_encoder
+from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
+from utils.watching import FIRST_TRACK, jobs_on
 
 HORIZONS = (1, 5, 15, 50)
 SAMPLES = 32  # dreams of each window
@@ -43,18 +50,51 @@ class Windows:
     start: np.ndarray
 
 
+class Recorded(NamedTuple):
+    """An episode, and what loads its pictures, uint8 (T, 64, 64, 3)."""
+
+    series: Series
+    frames: Callable[[], np.ndarray]
+
+
+def held_out(config: Config, run: RunFolder) -> list[Recorded]:
+    """The episodes that V and M have never learned from."""
+    paths = zip(run.series_paths(config), run.rollout_paths(config))
+    _, unseen = episodes.split(list(paths), config.held_out_fraction)
+    return [
+        Recorded(episodes.load(series, Series), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs)
+        for series, path in unseen
+    ]
+
+
+def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
+    """Episodes that a controller drives now in the real environment, as long as rollouts are."""
+    lanes = min(count, agent.config.controller_num_lane)
+    policy = agent.policy(lanes)
+    policy.candidates = parameters[None]
+    rollouts = {}
+    envs = [agent.description.make() for _ in range(lanes)]
+    record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
+    encode = make_encoder(agent.vae)
+    recorded = []
+    for _, rollout in sorted(rollouts.items()):
+        mu, logvar = encode(batched(rollout.obs))
+        series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
+        recorded.append(Recorded(series, lambda obs=rollout.obs: obs))
+    return recorded
+
+
 def dream_windows(
-    agent: Agent, run: RunFolder, temperature: float = 1.0, watched: int = WATCHED, length: int = max(HORIZONS)
-) -> Windows:
-    """Dreams every window of the held-out episodes. Raises `UsageError` if all of them are too short."""
+    agent: Agent, recorded: list[Recorded], temperature: float = 1.0, watched: int = WATCHED,
+    length: int = max(HORIZONS),
+) -> Windows:  # fmt: skip
+    """Dreams every window of the episodes. Raises `UsageError` if all of them are too short."""
     config, predicts = agent.config, agent.description.predicts
-    _, held_out = episodes.split(run.series_paths(config), config.held_out_fraction)
     rng = seeding.generator(config.seed, "dream quality")
     dream = Dream(agent.rnn, predicts)
     watch = tf.function(dream.predict, autograph=False)
     beginnings, windows = [], []
-    for number, path in enumerate(held_out):
-        series = episodes.load(path, Series)
+    for number, (series, _) in enumerate(recorded):
         z = np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
         spread = np.exp(0.5 * series.logvar)
         signal = getattr(series, predicts).astype(np.float32)
@@ -69,7 +109,7 @@ def dream_windows(
             h, c, *_ = watch(state, tf.constant(series.action[t : t + 1]))
             state = state._replace(h=h, c=c)
     if not windows:
-        raise UsageError(f"{run.series}: no held-out episode has the {watched + length + 1} steps that this needs")
+        raise UsageError(f"none of these {len(recorded)} episodes has the {watched + length + 1} steps that this needs")
     beginning = DreamState(*(np.concatenate(of_all) for of_all in zip(*beginnings)))
     real, spread, action, signal, episode, start = (np.stack(of_all) for of_all in zip(*windows))
     dreamed, predicted, nll = dream_on(dream, beginning, action, real[:, 1:], temperature, rng)

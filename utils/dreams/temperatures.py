@@ -22,7 +22,6 @@ from utils.progress import Progress
 from utils.rollouts import Outcome
 from utils.run_folder import RunFolder
 
-FIRST_TRACK = 1000  # as render_agent.py
 CURVES = {"dream": ("#009e73", "in the dream"), "real": ("#d55e00", "in the real environment")}
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
@@ -48,15 +47,17 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
     return beside
 
 
-def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict]:
-    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature.
-
-    One that was trained in the dream is the latest, lest real scores have chosen it.
-    """
-    agent = Agent(run.read_config(), run)
+def controller(agent: Agent, run: RunFolder) -> tuple[np.ndarray, str]:
+    """As `load_parameters`; one that was trained in the dream is the latest, lest real scores have chosen it."""
     dreamer = agent.config.controller_environment == "dream"
-    parameters, which = load_parameters(run, agent.num_parameters, latest=dreamer)
-    jobs, steps = watching.jobs_on(FIRST_TRACK, episodes), agent.description.max_steps
+    return load_parameters(run, agent.num_parameters, latest=dreamer)
+
+
+def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict]:
+    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature."""
+    agent = Agent(run.read_config(), run)
+    parameters, which = controller(agent, run)
+    jobs, steps = watching.jobs_on(watching.FIRST_TRACK, episodes), agent.description.max_steps
     real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []
     for temperature in temperatures:
