@@ -48,36 +48,42 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     import numpy as np
 
     from utils.agent import Agent
-    from utils.dreams import quality, temperatures
+    from utils.agent_file import load_unchosen
+    from utils.dreams import quality, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
     agent = Agent(run.read_config(), run)
+    name, parameters = "quality", None
     if arguments.driven:
-        parameters, which = temperatures.controller(agent, run)
-        recorded, name = quality.driven(agent, parameters, arguments.driven), "driven"
-        print(f"{arguments.driven} episodes driven by the {which}")
+        name, (parameters, which) = "driven", load_unchosen(agent.config, run, agent.num_parameters)
+        real = recorded.driven(agent, parameters, arguments.driven)
+        print(f"{len(real)} episodes driven by the controller: {which}")
     else:
-        recorded, name = quality.held_out(agent.config, run), "quality"
-        print(f"{len(recorded)} held-out episodes")
-    windows = quality.dream_windows(agent, recorded, arguments.temperature)
+        real = recorded.held_out(agent.config, run)
+        print(f"{len(real)} held-out episodes")
+    windows = quality.dream_windows(agent, real, arguments.temperature, parameters)
     rows = quality.table(windows)
     write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
-    print(f"{len(windows.real)} windows, {quality.SAMPLES} dreams each")
     signal = "reward" if agent.description.predicts == "reward" else "end"
-    print(f"steps   NLL  unchanged    RMSE  unchanged  perfect   {signal:>6} true  dreamed  correlation")
+    print(f"{len(windows.real)} windows, {quality.SAMPLES} dreams each")
+    print(
+        f"steps   NLL  unchanged    RMSE  unchanged  perfect   {signal:>6} true  dreamed  correlation"
+        + ("  acting in the dream" if arguments.driven else "")
+    )
     for row in rows:
-        print(
+        line = (
             "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:7.3f} {rmse_unchanged:10.3f} {rmse_perfect:8.3f} "
             "{signal_true:13.2f} {signal_predicted:8.2f} {signal_correlation:12.2f}".format(**row)
         )
+        print(line + (f" {row['signal_acted']:20.2f}" if arguments.driven else ""))
     count = min(arguments.windows, len(windows.real))
     chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
     length = windows.real.shape[1]
-    real = np.stack([recorded[windows.episode[i]].frames()[windows.start[i] :][:length] for i in chosen])
+    seen = np.stack([real[windows.episode[i]].frames()[windows.start[i] :][:length] for i in chosen])
     dreamed = np.stack([agent.decode(windows.dreamed[i, 0]) for i in chosen])
     strip, film = folder / f"{name}.png", folder / f"{name}.webp"
-    save_dream_strip(real, dreamed, strip)
-    save_dream_film(real, dreamed, film)
+    save_dream_strip(seen, dreamed, strip)
+    save_dream_film(seen, dreamed, film)
     print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 

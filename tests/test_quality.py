@@ -9,7 +9,8 @@ from models.mdn_rnn import MDNRNN
 from tests.conftest import call
 from utils import episodes
 from utils.agent import Agent
-from utils.dreams import quality, temperatures
+from utils.agent_file import load_unchosen
+from utils.dreams import quality, recorded, temperatures
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
 
@@ -30,10 +31,14 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
     logpi, mu, logvar = bias[:-1].reshape(3, Z, 4)
     weights = special.softmax(logpi, axis=-1)
     n, length, rng = 200, 3, np.random.default_rng(1)
-    real, actions = rng.normal(0, 1, (n, length, Z)).astype(np.float32), np.zeros((n, length, 3), np.float32)
+    real = rng.normal(0, 1, (n, length, Z)).astype(np.float32)
     dream = Dream(forgetful, "reward")
     beginning = dream.begin(np.zeros((n, Z), np.float32))
-    z, predicted, nll = quality.dream_on(dream, beginning, actions, real, 1.0, rng)
+
+    def act(t, state):
+        return np.zeros((len(state.z), 3), np.float32)
+
+    z, predicted, nll = quality.dream_on(dream, beginning, act, real, 1.0, rng)
     assert z.shape == (n, quality.SAMPLES, length, Z)
     mean = (weights * mu).sum(axis=-1)
     std = np.sqrt((weights * (np.exp(logvar) + mu**2)).sum(axis=-1) - mean**2)
@@ -48,7 +53,7 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
 def windows(real, dreamed, signal, predicted):
     n, steps = signal.shape
     return quality.Windows(
-        real, dreamed, np.full_like(real, 0.1), signal, predicted, np.tile(np.arange(steps), (n, 1)),
+        real, dreamed, np.full_like(real, 0.1), signal, predicted, None, np.tile(np.arange(steps), (n, 1)),
         np.zeros(n), np.zeros(n),
     )  # fmt: skip
 
@@ -77,7 +82,7 @@ def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes():
 def test_windows_start_from_held_out_frames(trained):
     run = RunFolder(trained / "tiny")
     agent = Agent(run.read_config(), run)
-    seen = quality.dream_windows(agent, quality.held_out(agent.config, run), watched=3, length=8)
+    seen = quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=8)
     n = len(seen.real)
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
     assert seen.dreamed.shape == (n, quality.SAMPLES, 9, Z)
@@ -90,21 +95,24 @@ def test_windows_start_from_held_out_frames(trained):
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
     with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
-        quality.dream_windows(agent, quality.held_out(agent.config, run), watched=3, length=1000)
+        quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
 
 
 def test_windows_of_what_the_controller_drives_now(evolved):
     run = RunFolder(evolved / "tiny")
     agent = Agent(run.read_config(), run)
-    parameters, _ = temperatures.controller(agent, run)
-    recorded = quality.driven(agent, parameters, 5)  # more than there are lanes
-    again = quality.driven(agent, parameters, 5)
-    assert len(recorded) == 5
-    for (series, frames), (series_again, _) in zip(recorded, again):
+    parameters, _ = load_unchosen(agent.config, run, agent.num_parameters)
+    driven = recorded.driven(agent, parameters, 5)  # more than there are lanes
+    again = recorded.driven(agent, parameters, 5)
+    assert len(driven) == 5
+    for (series, frames), (series_again, _) in zip(driven, again):
         np.testing.assert_array_equal(series.action, series_again.action)
         assert len(frames()) == len(series.mu) == len(series.reward) == agent.config.max_frames
-    seen = quality.dream_windows(agent, recorded, watched=3, length=8)
+    seen = quality.dream_windows(agent, driven, 1.0, parameters, watched=3, length=8)
     assert set(seen.episode) == {0, 1, 2, 3, 4}
+    assert seen.acted.shape == seen.predicted.shape
+    assert (seen.acted[:, 1:] != seen.predicted[:, 1:]).all()  # its own dream's z led it elsewhere
+    assert np.corrcoef(seen.acted[:, 0], seen.predicted[:, 0])[0, 1] > 0.9  # from what was the same but for V's draw
 
 
 def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_of_trained):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.config import Config
 from utils.errors import UsageError
 from utils.files import UNREADABLE, write_npz
 from utils.run_folder import STEPS, RunFolder
@@ -33,3 +34,11 @@ def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -
         )
     kind = "best mean by evaluation" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"
+
+
+def load_unchosen(config: Config, run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
+    """As `load_parameters`, but of a controller trained in the dream the latest, lest real scores have chosen it.
+
+    It is also the one to learn more from: where it cheats its dream, the real environment has something to tell.
+    """
+    return load_parameters(run, num_parameters, latest=config.controller_environment == "dream")

@@ -89,12 +89,12 @@ def _start(config: Config, lanes: int, parent: int) -> None:
         return
     compute.start_tensorflow(threads=1)
     from utils.agent import Agent, PushedPolicy
-    from utils.agent_file import load_parameters
+    from utils.agent_file import load_unchosen
 
     before = previous(config)
     agent = Agent(before.read_config(), before)
     policy = agent.policy(lanes)
-    policy.candidates = load_parameters(before, agent.num_parameters)[0][None]
+    policy.candidates = load_unchosen(agent.config, before, agent.num_parameters)[0][None]
     _policy = PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
 
 

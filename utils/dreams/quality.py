@@ -9,23 +9,18 @@ to it than the spread of that draw.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from models.controller import controller_actions
 from models.dream import Dream, DreamState
 from models.mdn_rnn import mixture_nll
 from models.vae import sample_z
-from utils import episodes, seeding
+from utils import seeding
 from utils.agent import Agent
-from utils.collection import record
-from utils.config import Config
-from utils.encoding import batched, make_encoder
-from utils.episodes import Rollout, Series
+from utils.dreams.recorded import Recorded
 from utils.errors import UsageError
-from utils.run_folder import RunFolder
-from utils.watching import FIRST_TRACK, jobs_on
 
 HORIZONS = (1, 5, 15, 50)
 SAMPLES = 32  # dreams of each window
@@ -35,60 +30,30 @@ SPACING = 25  # steps between the windows of an episode
 
 @dataclass
 class Windows:
-    """Of n windows of `length` steps, float32: real and dreamed z, (n, length + 1, z_size), which begin with the last
-    one seen, the dreamed ones (n, SAMPLES, ...); spread of the draw of each real z, of the same shape; true signal
-    (reward, or end) and what the dreams predict of it, (n, length); nll of the real z a dimension, in nats,
-    (n, length). episode, start: where each is from."""
+    """Of n windows of `length` steps, float32. real and dreamed: z, (n, length + 1, z_size), which begin with the last
+    one seen, the dreamed ones (n, SAMPLES, ...); spread: of the draw of each real z, of the same shape. signal: the
+    true reward, or end; predicted: what the dreams expect of it; acted: the same while the controller acts in them;
+    nll: of the real z a dimension, in nats; (n, length) each. episode, start: where each window is from."""
 
     real: np.ndarray
     dreamed: np.ndarray
     spread: np.ndarray
     signal: np.ndarray
     predicted: np.ndarray
+    acted: np.ndarray | None
     nll: np.ndarray
     episode: np.ndarray
     start: np.ndarray
 
 
-class Recorded(NamedTuple):
-    """An episode, and what loads its pictures, uint8 (T, 64, 64, 3)."""
-
-    series: Series
-    frames: Callable[[], np.ndarray]
-
-
-def held_out(config: Config, run: RunFolder) -> list[Recorded]:
-    """The episodes that V and M have never learned from."""
-    paths = zip(run.series_paths(config), run.rollout_paths(config))
-    _, unseen = episodes.split(list(paths), config.held_out_fraction)
-    return [
-        Recorded(episodes.load(series, Series), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs)
-        for series, path in unseen
-    ]
-
-
-def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
-    """Episodes that a controller drives now in the real environment, as long as rollouts are."""
-    lanes = min(count, agent.config.controller_num_lane)
-    policy = agent.policy(lanes)
-    policy.candidates = parameters[None]
-    rollouts = {}
-    envs = [agent.description.make() for _ in range(lanes)]
-    record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
-    encode = make_encoder(agent.vae)
-    recorded = []
-    for _, rollout in sorted(rollouts.items()):
-        mu, logvar = encode(batched(rollout.obs))
-        series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
-        recorded.append(Recorded(series, lambda obs=rollout.obs: obs))
-    return recorded
-
-
 def dream_windows(
-    agent: Agent, recorded: list[Recorded], temperature: float = 1.0, watched: int = WATCHED,
-    length: int = max(HORIZONS),
+    agent: Agent, recorded: list[Recorded], temperature: float = 1.0, parameters: np.ndarray | None = None,
+    watched: int = WATCHED, length: int = max(HORIZONS),
 ) -> Windows:  # fmt: skip
-    """Dreams every window of the episodes. Raises `UsageError` if all of them are too short."""
+    """Dreams every window of the episodes; with the parameters of a controller a second time, in which it acts.
+
+    Raises `UsageError` if all of them are too short.
+    """
     config, predicts = agent.config, agent.description.predicts
     rng = seeding.generator(config.seed, "dream quality")
     dream = Dream(agent.rnn, predicts)
@@ -112,20 +77,35 @@ def dream_windows(
         raise UsageError(f"none of these {len(recorded)} episodes has the {watched + length + 1} steps that this needs")
     beginning = DreamState(*(np.concatenate(of_all) for of_all in zip(*beginnings)))
     real, spread, action, signal, episode, start = (np.stack(of_all) for of_all in zip(*windows))
-    dreamed, predicted, nll = dream_on(dream, beginning, action, real[:, 1:], temperature, rng)
-    if predicts == "done":
-        predicted = tf.sigmoid(predicted).numpy()
+
+    def recorded_actions(t, state):
+        return np.repeat(action[:, t], SAMPLES, axis=0)
+
+    def own_actions(t, state):
+        features = state.features(config.controller_inputs)[None]
+        return controller_actions(parameters[None], features, agent.description.activations, config.controller_bias)[0]
+
+    def of_a_window(predictions):
+        expected = tf.sigmoid(predictions).numpy() if predicts == "done" else predictions
+        return expected.mean(axis=1)
+
+    dreamed, predicted, nll = dream_on(dream, beginning, recorded_actions, real[:, 1:], temperature, rng)
+    predicted, acted = of_a_window(predicted), None
+    if parameters is not None:
+        acted = of_a_window(dream_on(dream, beginning, own_actions, real[:, 1:], temperature, rng)[1])
     last_seen = np.broadcast_to(real[:, None, :1], dreamed[:, :, :1].shape)
     dreamed = np.concatenate([last_seen, dreamed], axis=2)
-    return Windows(real, dreamed, spread, signal, predicted.mean(axis=1), nll, episode, start)
+    return Windows(real, dreamed, spread, signal, predicted, acted, nll, episode, start)
 
 
-def dream_on(dream: Dream, beginning: DreamState, actions, real, temperature: float, rng):
-    """SAMPLES dreams of each of n windows from `beginning`, of batch n, given actions (n, length, action_size).
+def dream_on(dream: Dream, beginning: DreamState, act: Callable, real, temperature: float, rng):
+    """SAMPLES dreams of each of n windows from `beginning`, of batch n.
 
+    act: from a step's number and the `DreamState` of all dreams to their actions, (n * SAMPLES, action_size), those
+    of a window together. real: float32 (n, length, z_size), what came.
     Returns float32 z (n, SAMPLES, length, z_size), the predicted rewards or logits of the end (n, SAMPLES, length),
-    and the NLL of the real z, (n, length, z_size), under the mixtures of all of a window's dreams together: a
-    dimension, in nats, (n, length).
+    and the NLL of the real z under the mixtures of all of a window's dreams together: a dimension, in nats,
+    (n, length).
     """
     n, length, z_size = real.shape
 
@@ -145,7 +125,7 @@ def dream_on(dream: Dream, beginning: DreamState, actions, real, temperature: fl
     for t in range(length):
         shape = (n * SAMPLES, z_size)
         noise = rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
-        state, likelihood, prediction = step(state, each(actions[:, t]), each(real[:, t]), *noise)
+        state, likelihood, prediction = step(state, act(t, state), each(real[:, t]), *noise)
         dreamed.append(np.reshape(state.z, (n, SAMPLES, z_size)))
         predicted.append(prediction)
         nll.append(likelihood)
@@ -161,25 +141,21 @@ def table(windows: Windows) -> list[dict[str, float]]:
         real, last_seen = windows.real[:, horizon], windows.real[:, 0]
         variance = np.square(real - last_seen).mean(axis=0)
         true, predicted = windows.signal[:, :horizon].sum(axis=1), windows.predicted[:, :horizon].sum(axis=1)
-        error, unchanged, perfect = (
-            float(np.sqrt(np.square(difference).mean()))
-            for difference in (
-                real - windows.dreamed[:, :, horizon].mean(axis=1),
-                real - last_seen,
-                windows.spread[:, horizon],
-            )
-        )
-        rows.append(
-            {
-                "steps": horizon,
-                "nll": float(windows.nll[:, horizon - 1].mean()),
-                "nll_unchanged": float(0.5 * np.mean(np.log(2 * np.pi * np.e * variance))),
-                "rmse": error,
-                "rmse_unchanged": unchanged,
-                "rmse_perfect": perfect,
-                "signal_true": float(true.mean()),
-                "signal_predicted": float(predicted.mean()),
-                "signal_correlation": float(np.corrcoef(true, predicted)[0, 1]) if true.std() > 0 else float("nan"),
-            }
-        )
+        row = {
+            "nll": windows.nll[:, horizon - 1].mean(),
+            "nll_unchanged": 0.5 * np.log(2 * np.pi * np.e * variance).mean(),
+            "rmse": _root_mean_square(real - windows.dreamed[:, :, horizon].mean(axis=1)),
+            "rmse_unchanged": _root_mean_square(real - last_seen),
+            "rmse_perfect": _root_mean_square(windows.spread[:, horizon]),
+            "signal_true": true.mean(),
+            "signal_predicted": predicted.mean(),
+            "signal_correlation": np.corrcoef(true, predicted)[0, 1] if true.std() > 0 else np.nan,
+        }
+        if windows.acted is not None:
+            row["signal_acted"] = windows.acted[:, :horizon].sum(axis=1).mean()
+        rows.append({"steps": horizon} | {name: float(value) for name, value in row.items()})
     return rows
+
+
+def _root_mean_square(difference: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(difference).mean())

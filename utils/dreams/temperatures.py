@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from utils import watching
 from utils.agent import Agent
-from utils.agent_file import load_parameters
+from utils.agent_file import load_unchosen
 from utils.dreams.rollouts import Dreams
 from utils.errors import UsageError
 from utils.files import write_csv, written_aside
@@ -47,16 +47,10 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
     return beside
 
 
-def controller(agent: Agent, run: RunFolder) -> tuple[np.ndarray, str]:
-    """As `load_parameters`; one that was trained in the dream is the latest, lest real scores have chosen it."""
-    dreamer = agent.config.controller_environment == "dream"
-    return load_parameters(run, agent.num_parameters, latest=dreamer)
-
-
 def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict]:
     """The run's controller in dreams of each temperature, and on real tracks: a row a temperature."""
     agent = Agent(run.read_config(), run)
-    parameters, which = controller(agent, run)
+    parameters, which = load_unchosen(agent.config, run, agent.num_parameters)
     jobs, steps = watching.jobs_on(watching.FIRST_TRACK, episodes), agent.description.max_steps
     real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []

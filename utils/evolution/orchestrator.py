@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from utils.agent_file import load_parameters
+from utils.agent_file import load_unchosen
 from utils.config import Config
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
@@ -71,7 +71,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
     if state is None:
         start = np.zeros(crew.num_parameters)
         if before := previous(config):
-            start, which = load_parameters(before, crew.num_parameters)
+            start, which = load_unchosen(before.read_config(), before, crew.num_parameters)
             print(f"going on from {before.path}: {which}", flush=True)
         state = EvolutionState(config, start)
     else:

@@ -1,0 +1,49 @@
+"""What really happened, to hold a dream against: episodes that M was not trained on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from utils import episodes
+from utils.agent import Agent
+from utils.collection import record
+from utils.config import Config
+from utils.encoding import batched, make_encoder
+from utils.episodes import Rollout, Series
+from utils.run_folder import RunFolder
+from utils.watching import FIRST_TRACK, jobs_on
+
+
+class Recorded(NamedTuple):
+    """An episode, and what loads its pictures, uint8 (T, 64, 64, 3)."""
+
+    series: Series
+    frames: Callable[[], np.ndarray]
+
+
+def held_out(config: Config, run: RunFolder) -> list[Recorded]:
+    """The episodes that V and M have never learned from."""
+    paths = zip(run.series_paths(config), run.rollout_paths(config))
+    _, unseen = episodes.split(list(paths), config.held_out_fraction)
+    return [
+        Recorded(episodes.load(series, Series), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs)
+        for series, path in unseen
+    ]
+
+
+def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
+    """Episodes that a controller drives now in the real environment, as long as rollouts are."""
+    lanes = min(count, agent.config.controller_num_lane)
+    policy = agent.policy(lanes)
+    policy.candidates = parameters[None]
+    rollouts = {}
+    envs = [agent.description.make() for _ in range(lanes)]
+    record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
+    encode = make_encoder(agent.vae)
+    recorded = []
+    for _, rollout in sorted(rollouts.items()):
+        mu, logvar = encode(batched(rollout.obs))
+        series = Series(mu, logvar, rollout.action, rollout.reward, rollout.done)
+        recorded.append(Recorded(series, lambda obs=rollout.obs: obs))
+    return recorded
