@@ -91,15 +91,16 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
     compute.start_tensorflow()
     from utils.dreams import temperatures
 
-    rows = []
+    rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
+        title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
         for temperature in arguments.temperatures:
             beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
             rows += temperatures.evaluate(beside, [temperature], arguments.episodes)
     else:
         rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes)
     _print(rows, "temperature")
-    temperatures.save_table(rows, folder / "temperatures.csv", arguments.episodes)
+    temperatures.save_table(rows, folder / "temperatures.csv", title, arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
 
 

@@ -66,7 +66,7 @@ def _mean_std(outcomes: list[Outcome]) -> tuple[float, float]:
     return round(float(np.mean(scores)), 2), round(float(np.std(scores)), 2)
 
 
-def save_table(rows: list[dict], path: Path, episodes: int) -> None:
+def save_table(rows: list[dict], path: Path, title: str, episodes: int) -> None:
     """Writes `path`, a CSV, and a picture of the same name beside it."""
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
     figure, axes = plt.subplots(figsize=(7, 4.5), dpi=110)
@@ -74,7 +74,8 @@ def save_table(rows: list[dict], path: Path, episodes: int) -> None:
     for name, (color, label) in CURVES.items():
         means, stds = ([row[f"{name}_{what}"] for row in rows] for what in ("mean", "std"))
         axes.errorbar(temperatures, means, stds, color=color, fmt="o-", capsize=3, lw=1.2, label=label)
-    axes.set_xlabel("temperature")
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("temperature of the dream")
     axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
     axes.grid(alpha=0.3)
     axes.legend()

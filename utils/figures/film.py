@@ -42,9 +42,9 @@ def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
     draw = ImageDraw.Draw(frame)
     frame.paste(_fitted(moment.road, _ROAD[2:]), _ROAD[:2])
     shown = [(0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)]
-    if moment.obs is None:
-        shown = [(0, "what V makes of z", moment.reconstruction)]
-        draw.multiline_text((_SIDE_X, 210), moment.note, fill=_INK, font=_FONT, spacing=8)
+    if moment.obs is None:  # road is already what V makes of z
+        shown = []
+        draw.multiline_text((_SIDE_X, 8), moment.note, fill=_INK, font=_FONT, spacing=8)
     for top, title, picture in shown:
         draw.text((_SIDE_X, top + 3), title, fill=_INK, font=_FONT)
         scaled = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
