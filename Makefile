@@ -25,11 +25,11 @@ quickstart: $(VENV)/.installed
 	echo "scores          $$run/score.json"
 
 test: $(VENV)/.installed-test
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 benchmark: $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,benchmark]' \
-	  || echo "EnvPool has no wheel for this system: its row will be missing"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom,benchmark]' \
+	  || echo "EnvPool or ViZDoom has no wheel for this system: rows will be missing"
 	$(VENV)/bin/python -m benchmarks.speed
 
 lint: $(VENV)/.installed-test
@@ -45,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,test]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom,test]'
 	touch $@
 
 clean:

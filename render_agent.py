@@ -1,6 +1,6 @@
 """Watch, film and score a trained agent.
 
-RUN is a run folder (runs/<exp_name>). The agent drives on the tracks with seeds S, S+1,
+RUN is a run folder (runs/<exp_name>). The agent drives on the tracks, or plays the games, with seeds S, S+1,
 ..., which anyone can reset the stock environment to; the film shows the one with the median score.
 
 examples
@@ -66,7 +66,7 @@ def main() -> None:
         )  # fmt: skip
         window.run(game, arguments.episodes)
         for seed, dreamed, score in game.scores:
-            print(f"{'dream' if dreamed else 'track'} {seed}: {score:.1f}")
+            print(f"{'dream' if dreamed else description.course} {seed}: {score:.1f}")
         return
 
     if arguments.dream:
@@ -77,13 +77,13 @@ def main() -> None:
     outcomes = outcomes_of_agent = watching.score(*drive, Progress("agent", "episodes"))
     name = "the unmodified environment" if arguments.stock else description.env_id
     report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
-    _say("agent", report["agent"])
+    _say("agent", report["agent"], description.course)
     if arguments.random:
         outcomes = watching.score_baseline(
             description, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
         )
         report["random"] = _summary(jobs, outcomes)
-        _say("random policy", report["random"])
+        _say("random policy", report["random"], description.course)
     if arguments.json:
         write_json(arguments.json, report)
         print(f"scores in {arguments.json}")
@@ -92,8 +92,8 @@ def main() -> None:
         moments = watching.film(*drive, Progress("film", "episodes"), median)
         frames = [compose(moment, description.action_names) for moment in moments]
         save_film(frames, arguments.film)
-        track, total = jobs[median].env_seed, moments[-1].score
-        print(f"film of track {track}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
+        which, total = f"{description.course} {jobs[median].env_seed}", moments[-1].score
+        print(f"film of {which}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
 
 
 def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
@@ -107,7 +107,7 @@ def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperatur
     outcomes = dreams.play(parameters[None], jobs, max_steps)
     name = f"dream at temperature {temperature:g}"
     report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
-    _say("agent", report["agent"], "dreams")
+    _say("agent", report["agent"], "dream")
     if arguments.json:
         write_json(arguments.json, report)
         print(f"scores in {arguments.json}")
@@ -133,7 +133,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained agent")
     parser.add_argument("--episodes", type=int, default=16, metavar="N", help="episodes to score (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1000, metavar="S", help="seed of the first track (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, metavar="S", help="seed of the first episode (%(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="steps an episode has at most (the environment's limit)")
     parser.add_argument(
         "--film", type=Path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
@@ -142,7 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
     parser.add_argument("--temperature", type=float, metavar="TAU", help="of the dream (controller_temperature)")
     parser.add_argument("--stock", action="store_true", help="drive in the unmodified environment")
-    parser.add_argument("--random", action="store_true", help="score a random policy on the same tracks as well")
+    parser.add_argument("--random", action="store_true", help="score a random policy on the same episodes as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every score to this file")
     arguments = parser.parse_args()
     for name in ("episodes", "steps"):
@@ -170,9 +170,9 @@ def _summary(jobs, outcomes) -> dict:
     return {name: float(value) for name, value in statistics.items()} | {"episodes": episodes}
 
 
-def _say(who: str, summary: dict, where: str = "tracks") -> None:
+def _say(who: str, summary: dict, where: str) -> None:
     print(
-        f"{who} on {len(summary['episodes'])} {where}: {summary['mean']:.1f} +- {summary['std']:.1f}, "
+        f"{who} on {len(summary['episodes'])} {where}s: {summary['mean']:.1f} +- {summary['std']:.1f}, "
         f"from {summary['min']:.1f} to {summary['max']:.1f}"
     )
 

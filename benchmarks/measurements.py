@@ -26,7 +26,7 @@ def _actions(seed: int = 0, steps: int = 1000) -> np.ndarray:
     return driven_actions(describe(CAR).make(), seed, steps)
 
 
-def _per_second(items: int, work) -> float:
+def per_second(items: int, work) -> float:
     began = time.perf_counter()
     work()
     return items / (time.perf_counter() - began)
@@ -42,7 +42,7 @@ def _steps(env, actions, reset=True) -> float:
 
     if reset:
         env.reset(seed=0)
-    return _per_second(len(actions), play)
+    return per_second(len(actions), play)
 
 
 def environment_stock(_) -> float:
@@ -80,7 +80,7 @@ def encoder_predict(run_folder: Path) -> float:
     encoder = _agent(run_folder).vae.encode_mu_logvar
     image = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
     encoder.predict(image, verbose=0)
-    return _per_second(100, lambda: [encoder.predict(image, verbose=0) for _ in range(100)])
+    return per_second(100, lambda: [encoder.predict(image, verbose=0) for _ in range(100)])
 
 
 def _encoder(run_folder: Path, precision: str, frames: int, frozen: bool = True) -> float:
@@ -94,7 +94,7 @@ def _encoder(run_folder: Path, precision: str, frames: int, frozen: bool = True)
     obs = np.random.default_rng(0).integers(0, 256, (frames, 64, 64, 3), np.uint8)
     encode(obs)
     repeats = 6400 // frames
-    return _per_second(repeats * frames, lambda: [encode(obs)[0].numpy() for _ in range(repeats)])
+    return per_second(repeats * frames, lambda: [encode(obs)[0].numpy() for _ in range(repeats)])
 
 
 def encoder_called(run_folder: Path) -> float:
@@ -165,7 +165,7 @@ def agent_ours(run_folder: Path) -> float:
     envs = [agent.description.make() for _ in range(LANES)]
     jobs = [Job(seed, seed) for seed in range(LANES)]
     run(envs, _Driven(policy, scripts), jobs, 60)
-    return _per_second(steps * LANES, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
+    return per_second(steps * LANES, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
 
 
 def dream_ours(run_folder: Path) -> float:
@@ -177,7 +177,7 @@ def dream_ours(run_folder: Path) -> float:
     candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
     dreams.play(candidates, jobs, 300)
-    return _per_second(len(jobs) * 300, lambda: dreams.play(candidates, jobs, 300))
+    return per_second(len(jobs) * 300, lambda: dreams.play(candidates, jobs, 300))
 
 
 # Training, all cores -------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def encoder_all_cores(run_folder: Path) -> float:
     obs = np.random.default_rng(0).integers(0, 256, (BATCH * 10, 64, 64, 3), np.uint8)
     batches = batched(obs)
     encode(batches[:1])
-    return _per_second(len(obs), lambda: encode(batches))
+    return per_second(len(obs), lambda: encode(batches))
 
 
 def series_written(run_folder: Path) -> float:

@@ -4,7 +4,7 @@
 
 Trains small networks of the chapter's sizes first (speed does not depend on what they learned), then measures
 each row in a process of its own, round after round, and takes medians. Needs about 20 minutes in which nothing
-else runs. `pip install -c constraints.txt '.[benchmark]'` adds EnvPool's row.
+else runs. `pip install -c constraints.txt '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.doom import CONFIG as DOOM_CONFIG
 from benchmarks.measurements import CONFIG
 from benchmarks.report import store
 
@@ -45,6 +46,13 @@ GROUPS = {
         ("agent_ours", "in the real environment, 64 lanes"),
         ("dream_ours", "in the dream, 512 at once"),
     ],
+    "Doom: Take Cover, one core (steps/s)": [
+        ("doom.environment_stock", "ViZDoom's own environment"),
+        ("doom.environment_ours", "WorldModels/TakeCover-v0"),
+        ("doom.environments_ours", "16 of them in lock step"),
+        ("doom.agent_ours", "the whole agent, 16 lanes"),
+        ("doom.dream_ours", "in the dream, 512 at once"),
+    ],
     "training V, all cores (images/s)": [
         ("vae_in_memory", "one batch in memory"),
         ("vae_streamed", "streamed from disk, as step 2 does"),
@@ -61,18 +69,25 @@ GROUPS = {
 }
 
 
-def prepare(runs: Path) -> list[str]:
+def prepare(runs: Path, name: str, config: str, *sizes: str) -> list[str]:
     """Steps 1 to 4 of a run in `runs`; returns what step 5 needs on its command line to go on with it."""
-    sizes = ["parallel_processes=2", "max_trials=20", "vae_num_epoch=1", "rnn_num_steps=10"]
-    settings = ["--config", CONFIG, f"runs_folder={runs}", "exp_name=speed", *sizes]
+    settings = ["--config", config, f"runs_folder={runs}", f"exp_name={name}", "parallel_processes=2", *sizes]
+    settings += ["vae_num_epoch=1", "rnn_num_steps=10"]
     for script in ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn"):
         subprocess.run([sys.executable, f"{script}.py", *settings], check=True)
     return settings
 
 
-def measure(name: str, run: Path) -> float:
-    command = [sys.executable, "-m", "benchmarks.measurements", name, str(run)]
+def measure(name: str, runs: Path) -> float:
+    module, function = name.split(".") if "." in name else ("measurements", name)
+    run = runs / ("doom" if module == "doom" else "car")
+    command = [sys.executable, "-m", f"benchmarks.{module}", function, str(run)]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
+
+
+def _needs(name: str) -> str | None:
+    """The package of an extra that a row needs."""
+    return "vizdoom" if name.startswith("doom.") else "envpool" if name == "environment_envpool" else None
 
 
 def step_5(settings: list[str], run: Path, workers: int, generations: int) -> dict[str, float]:
@@ -94,27 +109,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="measurements that each median is taken of")
     arguments = parser.parse_args()
-    have_envpool = importlib.util.find_spec("envpool") is not None
-    if not have_envpool:
-        print("EnvPool is not installed: its row is left out; pip install -c constraints.txt '.[benchmark]' adds it")
+    missing = [name for name in ("envpool", "vizdoom") if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = "pip install -c constraints.txt '.[benchmark,doom]'"
+        print(f"not installed: {', '.join(missing)}; rows that need them are left out; {extras} adds them")
+    names = [name for rows in GROUPS.values() for name, _label in rows if _needs(name) not in missing]
     measured: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        run = Path(temporary) / "speed"
-        settings = prepare(Path(temporary))
+        runs = Path(temporary)
+        settings = prepare(runs, "car", CONFIG, "max_trials=20")
+        if "vizdoom" not in missing:
+            prepare(runs, "doom", DOOM_CONFIG, "max_trials=10", "rnn_batch_size=10")
         for _ in range(arguments.rounds):
-            for name in dict.fromkeys(name for rows in GROUPS.values() for name, _label in rows):
-                if name != "environment_envpool" or have_envpool:
-                    measured.setdefault(name, []).append(measure(name, run))
-                    print(f"{name:28}{measured[name][-1]:12.1f}", flush=True)
-        workers = {count: step_5(settings, run, count, generations=3) for count in (1, 2)}
+            for name in dict.fromkeys(names):
+                measured.setdefault(name, []).append(measure(name, runs))
+                print(f"{name:28}{measured[name][-1]:12.1f}", flush=True)
+        workers = {count: step_5(settings, runs / "car", count, generations=3) for count in (1, 2)}
 
     medians = {name: statistics.median(values) for name, values in measured.items()}
     table = []
     for group, rows in GROUPS.items():
-        baseline = medians[rows[0][0]]
         for name, label in rows:
             if name in medians:
-                table.append((group, label, medians[name], medians[name] / baseline))
+                table.append((group, label, medians[name], medians[name] / medians[rows[0][0]]))
     group = "step 5, 64 x 4 episodes (agent steps/s)"
     for count, result in workers.items():
         speed = result["steps_per_second"]

@@ -25,7 +25,10 @@ def command(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> list[
 
 
 def children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Of all its threads."""
+    return [
+        child for of_thread in Path(f"/proc/{pid}/task").glob("*/children") for child in of_thread.read_text().split()
+    ]
 
 
 def call(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:

@@ -2,6 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from utils.environments.description import EpisodeLost
 from utils.rollouts import Job, Patience, run
 
 
@@ -100,3 +101,25 @@ def test_what_comes_to_nothing_may_end_early_at_the_price_of_the_whole():
 
 def test_episodes_stop_at_the_step_limit():
     assert [outcome.steps for outcome in run([Counting()], Watching(1), JOBS, 4)] == [4, 3, 4, 4, 4, 3, 4]
+
+
+class Breaking(Counting):
+    """Is lost after its second step, the first `times` times."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def step(self, action):
+        if self.t == 2 and self.times:
+            self.times -= 1
+            raise EpisodeLost("gone")
+        return super().step(action)
+
+
+def test_a_lost_episode_is_played_again_but_not_for_ever():
+    begun = []
+    outcomes = run([Breaking(2), Counting()], Watching(2), JOBS, 100, on_begin=begun.append)
+    assert outcomes == run([Counting(), Counting()], Watching(2), JOBS, 100)
+    assert sorted(begun) == [0, 0, 0, 1, 2, 3, 4, 5, 6]
+    with pytest.raises(EpisodeLost, match="gone"):
+        run([Breaking(3)], Watching(1), JOBS, 100)

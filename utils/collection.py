@@ -119,17 +119,19 @@ def record(
     envs: list, policy, jobs: list[Job], max_steps: int, on_end: Callable[[int, Rollout], None]
 ) -> list[Outcome]:
     """As `rollouts.run`, and hands each job's number and what happened in it to `on_end`."""
-    steps = [[] for _ in jobs]
+    steps = {}
+
+    def begin(job):
+        steps[job] = []
 
     def keep(lane, job, obs, action, reward, terminated):
         steps[job].append((obs.copy(), action, reward, terminated))
 
     def end(job, outcome):
-        obs, action, reward, done = zip(*steps[job])
+        obs, action, reward, done = zip(*steps.pop(job))
         rollout = Rollout(
             np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
         )
         on_end(job, rollout)
-        steps[job] = None
 
-    return run(envs, policy, jobs, max_steps, on_step=keep, on_end=end)
+    return run(envs, policy, jobs, max_steps, on_step=keep, on_end=end, on_begin=begin)

@@ -11,6 +11,10 @@ from typing import Protocol
 import gymnasium
 import numpy as np
 
+from utils.environments.description import EpisodeLost
+
+MOST_LOST = 3  # times in a row that the episode of a lane may be lost before this is an error
+
 
 @dataclass(frozen=True)
 class Job:
@@ -45,6 +49,8 @@ class Patience:
     idle_reward: float
 
 
+# (job index) when an episode begins, which it does again when it was lost.
+BeginHook = Callable[[int], None]
 # (lane, job index, obs, action, reward, terminated) after each step of each lane.
 StepHook = Callable[[int, int, np.ndarray, np.ndarray, float, bool], None]
 # (job index, outcome) when an episode ends.
@@ -59,10 +65,12 @@ def run(
     on_step: StepHook | None = None,
     on_end: EndHook | None = None,
     patience: Patience | None = None,
+    on_begin: BeginHook | None = None,
 ) -> list[Outcome]:
     """Plays every job in the lanes `envs`, in order; a lane that ends takes the next. Outcomes in job order.
 
-    What a job does depends on the job, the policy and `len(envs)` alone.
+    What a job does depends on the job, the policy and `len(envs)` alone. An episode that is lost is played again.
+    Raises `EpisodeLost` when that happens to one again and again.
     """
     lanes = len(envs)
     obs = np.zeros((lanes, 64, 64, 3), np.uint8)
@@ -71,16 +79,29 @@ def run(
     score, reward = np.zeros(lanes), np.zeros(lanes)
     steps, last_gain = np.zeros(lanes, int), np.zeros(lanes, int)
     over = np.zeros(lanes, bool)
+    lost = np.zeros(lanes, int)
     outcomes: list[Outcome] = [None] * len(jobs)
     waiting = iter(range(len(jobs)))
 
     def begin(lane: int) -> None:
-        playing[lane] = next(waiting, -1)
         score[lane] = signal[lane] = reward[lane] = steps[lane] = last_gain[lane] = over[lane] = 0
         if playing[lane] >= 0:
             job = jobs[playing[lane]]
             obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
             policy.begin(lane, job)
+            if on_begin:
+                on_begin(playing[lane])
+
+    def next_job(lane: int) -> None:
+        playing[lane], lost[lane] = next(waiting, -1), 0
+        begin(lane)
+
+    def again(lane: int) -> None:
+        lost[lane] += 1
+        if lost[lane] == MOST_LOST:
+            raise
+        begin(lane)
+        steps[lane] = -1  # as the others' step is counted yet
 
     def end(lane: int) -> None:
         outcome = Outcome(float(score[lane]), int(steps[lane]))
@@ -91,11 +112,15 @@ def run(
             on_end(playing[lane], outcome)
 
     for lane in range(lanes):
-        begin(lane)
+        next_job(lane)
     while active := [lane for lane in range(lanes) if playing[lane] >= 0]:
         actions = policy.act(obs, signal)
         for lane in active:
-            seen, reward[lane], terminated, truncated, _ = envs[lane].step(actions[lane])
+            try:
+                seen, reward[lane], terminated, truncated, _ = envs[lane].step(actions[lane])
+            except EpisodeLost:
+                again(lane)
+                continue
             if on_step:
                 on_step(lane, playing[lane], obs[lane], actions[lane], float(reward[lane]), terminated)
             obs[lane] = seen
@@ -109,7 +134,7 @@ def run(
         for lane in np.flatnonzero(finished).tolist():
             if playing[lane] >= 0:
                 end(lane)
-                begin(lane)
+                next_job(lane)
     return outcomes
 
 

@@ -10,6 +10,7 @@ import gymnasium
 
 from utils.environments.car_racing import DESCRIPTION as _CAR_RACING
 from utils.environments.description import Description
+from utils.environments.take_cover import DESCRIPTION as _TAKE_COVER
 from utils.errors import UsageError
 
 gymnasium.register(
@@ -17,7 +18,7 @@ gymnasium.register(
     "utils.dreams.environment:DreamEnv",
     vector_entry_point="utils.dreams.environment:DreamVectorEnv",
 )
-_DESCRIPTIONS = {description.env_id: description for description in (_CAR_RACING,)}
+_DESCRIPTIONS = {description.env_id: description for description in (_CAR_RACING, _TAKE_COVER)}
 
 
 def describe(env_id: str) -> Description:

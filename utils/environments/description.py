@@ -12,11 +12,19 @@ import numpy as np
 Explorer = Callable[[np.ndarray], np.ndarray]
 
 
+class EpisodeLost(Exception):
+    """Raised by `step` when an episode broke off through no act of its own, as with a game whose process died.
+
+    The environment can be reset, and whoever played plays the episode again.
+    """
+
+
 @dataclass(frozen=True)
 class Description:
     """One environment: how to make it, how to act in it, how to explore it, what M predicts of it."""
 
     env_id: str
+    course: str  # what an episode is played on, for people: track, game
     make: Callable[..., gymnasium.Env]  # make(render_mode=None); observation uint8 (64, 64, 3)
     make_stock: Callable[..., gymnasium.Env]  # the same from the unmodified environment
     # How each raw controller output becomes an action: a name in `models.controller.ACTIVATIONS` for each.

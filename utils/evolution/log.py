@@ -4,6 +4,7 @@ import time
 
 from utils.agent_file import save_parameters
 from utils.config import Config
+from utils.environments import describe
 from utils.evolution.state import EvolutionState
 from utils.figures.learning_curve import save_learning_curve
 from utils.files import write_csv
@@ -17,6 +18,7 @@ class EvolutionLog:
 
     def __init__(self, config: Config, run: RunFolder):
         self._config, self._run = config, run
+        self._course = describe(config.env_name).course
         self._drawn = time.monotonic()
 
     def write(self, state: EvolutionState) -> None:
@@ -54,7 +56,7 @@ class EvolutionLog:
             if "dream_evaluation_mean" in row:
                 line += "\n  in the dream: {dream_evaluation_mean:.1f} +- {dream_evaluation_std:.1f}".format(**row)
             line += (
-                f"\n  the mean of the population on {self._config.controller_eval_episode} fresh tracks: "
+                f"\n  the mean of the population on {self._config.controller_eval_episode} fresh {self._course}s: "
                 f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
                 f"(best so far {state.best['evaluation_mean']:.1f}, generation {state.best['generation']})"
             )

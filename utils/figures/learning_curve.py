@@ -23,8 +23,9 @@ OURS, EVALUATED, DREAMED, PUBLISHED = (
 def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     """rows: the evolution's log, one dictionary a generation."""
     figure, axes = plt.subplots(figsize=(9, 6), dpi=110, layout="constrained")
-    last = rows[-1]["generation"]
-    for color, (label, file) in zip(PUBLISHED, describe(config.env_name).published_curves.items()):
+    last, description = rows[-1]["generation"], describe(config.env_name)
+    courses = f"{description.course}s"
+    for color, (label, file) in zip(PUBLISHED, description.published_curves.items()):
         with open(file, newline="") as opened:
             published = [row for row in csv.DictReader(opened) if int(row["generation"]) <= last]
         key = "mean_reward" if published and "mean_reward" in published[0] else "mean"
@@ -39,9 +40,12 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     )  # fmt: skip
     axes.plot(generations, [row["reward_mean"] for row in rows], color=OURS, lw=2, label="candidates, mean")
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    count, curves = config.controller_eval_episode, [("evaluation", EVALUATED, "fresh tracks")]
+    count, curves = config.controller_eval_episode, [("evaluation", EVALUATED, f"fresh {courses}")]
     if config.controller_environment == "dream":
-        curves = [("evaluation", EVALUATED, "real tracks"), ("dream_evaluation", DREAMED, "fresh dreams")]
+        curves = [
+            ("evaluation", EVALUATED, f"real {courses}"),
+            ("dream_evaluation", DREAMED, "fresh dreams"),
+        ]
     for name, color, where in curves:
         axes.errorbar(
             [row["generation"] for row in evaluated],

@@ -76,6 +76,7 @@ def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
 
 DESCRIPTION = Description(
     env_id="WorldModels/CarRacing-v3",
+    course="track",
     make=_make,
     make_stock=_make_stock,
     activations=("tanh", "half_tanh", "positive_tanh"),

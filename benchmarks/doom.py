@@ -1,0 +1,93 @@
+"""Doom's rows of `benchmarks.speed`: functions that return steps a second, measured as those of `measurements`.
+
+python -m benchmarks.doom NAME RUN      prints one number
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measurements import per_second
+from utils import compute, config
+from utils.environments import describe
+from utils.environments.take_cover import MAX_STEPS
+from utils.rollouts import ExplorationPolicy, Job, run
+from utils.run_folder import RunFolder
+
+CONFIG = "config/doom_take_cover.yaml"
+LANES = 16  # games that a process keeps going
+STEPS = 300  # about as long as an untrained agent lives
+
+
+def _rate(envs, policy) -> float:
+    jobs = [Job(seed, seed) for seed in range(4 * len(envs))]
+    run(envs, policy, jobs[: len(envs)], 20)  # starts the games
+    began = time.perf_counter()
+    outcomes = run(envs, policy, jobs, MAX_STEPS)
+    return sum(outcome.steps for outcome in outcomes) / (time.perf_counter() - began)
+
+
+def environment_stock(_) -> float:
+    """ViZDoom's own Gymnasium environment, a tic a step, moving at random."""
+    import gymnasium
+    import vizdoom.gymnasium_wrapper  # noqa: F401  registers it
+
+    env = gymnasium.make("VizdoomTakeCover-v1", frame_skip=1)
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+
+    def play():
+        for _ in range(2000):
+            _, _, terminated, truncated, _ = env.step(rng.integers(env.action_space.n))
+            if terminated or truncated:
+                env.reset()
+
+    play()
+    return per_second(2000, play)
+
+
+def environment_ours(_) -> float:
+    return _environments(1)
+
+
+def environments_ours(_) -> float:
+    return _environments(LANES)
+
+
+def _environments(lanes: int) -> float:
+    description = describe("WorldModels/TakeCover-v0")
+    envs = [description.make() for _ in range(lanes)]
+    return _rate(envs, ExplorationPolicy(description.explorations["held"], lanes))
+
+
+def _agent(run_folder: Path):
+    compute.start_tensorflow(threads=1)
+    from utils.agent import Agent
+
+    return Agent(config.load(CONFIG), RunFolder(run_folder))
+
+
+def agent_ours(run_folder: Path) -> float:
+    agent = _agent(run_folder)
+    policy = agent.policy(LANES)
+    policy.candidates = np.random.default_rng(0).normal(0, 0.1, (1, agent.num_parameters)).astype(np.float32)
+    return _rate([agent.description.make() for _ in range(LANES)], policy)
+
+
+def dream_ours(run_folder: Path) -> float:
+    """32 candidates in 16 dreams each, none of which ends early."""
+    agent = _agent(run_folder)
+    from utils.dreams.rollouts import Dreams
+
+    agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the end's logit
+    dreams = Dreams(agent, RunFolder(run_folder))
+    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
+    jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
+    dreams.play(candidates, jobs, STEPS)
+    return per_second(len(jobs) * STEPS, lambda: dreams.play(candidates, jobs, STEPS))
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](Path(sys.argv[2])))

@@ -1,0 +1,142 @@
+import os
+import signal
+
+import gymnasium
+import numpy as np
+import pytest
+from conftest import call, children, step
+from gymnasium.utils.env_checker import check_env
+from PIL import Image
+
+from utils import episodes
+from utils.agent import Agent
+from utils.agent_file import load_unchosen
+from utils.dreams import iterations
+from utils.environments import describe
+from utils.environments.take_cover import STOCK_SCREEN, TakeCover
+from utils.episodes import Series
+from utils.rollouts import ExplorationPolicy, Job, run
+from utils.run_folder import RunFolder
+
+pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'")
+DOOM = describe("WorldModels/TakeCover-v0")
+
+
+def play(env, seed, actions):
+    """Pictures and rewards of one episode; actions: a generator's draws until death."""
+    pictures, rewards, dead = [env.reset(seed=seed)[0]], [], False
+    while not dead:
+        obs, reward, dead, _, _ = env.step(np.float32([actions()]))
+        pictures.append(obs)
+        rewards.append(reward)
+    return np.stack(pictures), rewards
+
+
+def test_gymnasiums_checker_is_content_and_the_registered_one_ends_at_2100_steps():
+    check_env(DOOM.make(render_mode="rgb_array").unwrapped)
+    env = DOOM.make()
+    assert env.spec.max_episode_steps == DOOM.max_steps == 2100
+    env.close()
+
+
+def test_an_episode_is_its_seed_whatever_was_played_before_and_on_whatever_screen():
+    ours, other, large = TakeCover(), TakeCover(), TakeCover(screen=STOCK_SCREEN)
+    try:
+        play(ours, 5, np.random.default_rng(1).normal)
+        pictures, rewards = play(ours, 3, np.random.default_rng(0).normal)
+        again, _ = play(other, 3, np.random.default_rng(0).normal)
+        on_a_large_screen, as_long = play(large, 3, np.random.default_rng(0).normal)
+    finally:
+        for env in (ours, other, large):
+            env.close()
+    np.testing.assert_array_equal(pictures, again)
+    assert rewards == as_long == [1.0] * len(rewards)
+    assert np.abs(pictures.astype(int) - on_a_large_screen).mean() < 8
+    assert len(np.unique(pictures, axis=0)) > 0.9 * len(rewards)
+
+
+def after(env, action, steps=20):
+    env.reset(seed=3)
+    for _ in range(steps):
+        obs, *_ = env.step(np.float32([action]))
+    return obs.tobytes()
+
+
+def test_thirds_of_the_action_are_left_stay_and_right():
+    env = TakeCover()
+    try:
+        seen = {action: after(env, action) for action in (-1, -0.34, -0.32, 0, 0.32, 0.34, 1)}
+    finally:
+        env.close()
+    assert seen[-1] == seen[-0.34]
+    assert seen[-0.32] == seen[0] == seen[0.32]
+    assert seen[0.34] == seen[1]
+    assert len(set(seen.values())) == 3
+
+
+def test_an_episode_whose_game_died_is_played_again():
+    envs = [DOOM.make() for _ in range(3)]
+    jobs = [Job(seed, seed) for seed in range(5)]
+    begun, steps = [], []
+
+    def kill(*_):
+        steps.append(None)
+        if len(steps) in (100, 400):
+            os.kill(int(children(os.getpid())[-1]), signal.SIGKILL)
+
+    try:
+        expected = run(envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100)
+        outcomes = run(
+            envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100, on_step=kill, on_begin=begun.append
+        )
+    finally:
+        for env in envs:
+            env.close()
+    assert outcomes == expected
+    assert len(begun) == len(jobs) + 2
+    assert set(begun) == set(range(len(jobs)))
+
+
+def test_someone_who_moves_lives_longer_than_someone_who_stays():
+    env = gymnasium.make(DOOM.env_id)
+    try:
+        lives = {
+            name: [len(play(env.unwrapped, seed, act)[1]) for seed in range(12)]
+            for name, act in (("still", lambda: 0.0), ("random", np.random.default_rng(0).normal))
+        }
+    finally:
+        env.close()
+    assert 100 < np.mean(lives["still"]) < np.mean(lives["random"]) < 400
+
+
+SETTINGS = (
+    "env_name=WorldModels/TakeCover-v0", "exp_name=doom", "exploration_policy=held", "controller_inputs=[z,c,h]",
+    "controller_bias=false", "controller_environment=dream", "max_frames=400", "controller_num_generation=1",
+)  # fmt: skip
+SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
+
+
+def test_the_same_five_steps_and_films_do_doom(tmp_path):
+    for script in SCRIPTS:
+        done = step(f"{script}.py", tmp_path, *SETTINGS)
+        assert done.returncode == 0, done.stderr
+    folder = RunFolder(tmp_path / "doom")
+    series = [episodes.load(path, Series) for path in folder.series_paths(folder.read_config())]
+    lengths = [len(episode.done) for episode in series]
+    assert len(set(lengths)) > 1  # padded and masked in M's batches
+    for episode, length in zip(series, lengths):
+        assert episode.done[:-1].sum() == 0
+        assert episode.done[-1] or length == 400
+        np.testing.assert_array_equal(episode.reward, np.ones(length))
+    agent = Agent(folder.read_config(), folder)
+    assert agent.num_parameters == 6 + 12 + 12
+    assert load_unchosen(agent.config, folder, 30)[0].any()
+    (point,) = iterations.curve(folder)
+    assert 30 < point["evaluation_mean"] <= 2100
+    assert 1 <= point["dream_evaluation_mean"] <= 2100
+    for more in ((), ("--dream",)):
+        film = tmp_path / f"film{len(more)}.gif"
+        done = call("render_agent.py", str(folder.path), "--episodes", "1", "--steps", "30", "--film", str(film), *more)
+        assert done.returncode == 0, done.stderr
+        with Image.open(film) as frames:
+            assert 1 <= frames.n_frames <= 15

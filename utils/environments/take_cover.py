@@ -1,0 +1,164 @@
+"""The environment `WorldModels/TakeCover-v0`: ViZDoom's take_cover, and what the pipeline has to know about it.
+
+Imps throw fireballs from the far wall of a room, more of them as time passes; one moves left and right and lives as
+long as one can. Chapter, "Doom: Take Cover"; paper, section 4.
+"""
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import gymnasium
+import numpy as np
+
+from utils.environments.description import Description, EpisodeLost
+from utils.errors import UsageError
+
+SIZE = 64
+SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are those of larger ones
+STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
+MAX_STEPS = 2100
+
+
+class TakeCover(gymnasium.Env):
+    """ViZDoom's own take_cover.cfg, a tic a step.
+
+    Observation: uint8 (64, 64, 3). Action: float32 (1,) in [-1, 1]: the lower third moves left, the upper one right.
+    Reward: 1 for each step. Ends with death, which ViZDoom alone decides. `render()` gives the game's own picture.
+    Raises `EpisodeLost` when the game's process died, and starts another at the next reset.
+    """
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 35}
+
+    def __init__(self, render_mode: str | None = None, screen: str = SCREEN):
+        self.render_mode, self._screen, self._game = render_mode, screen, None
+        self.observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        super().reset(seed=seed)
+        of_episode = int(self.np_random.integers(2**31)) if seed is None else seed
+        try:
+            self._begin(of_episode)
+        except _lost_game():  # it may have died since the last episode; a new one may not
+            self.close()
+            self._begin(of_episode)
+        return self._observe(), {}
+
+    def _begin(self, seed: int) -> None:
+        if self._game is None:
+            self._game = _start(self._screen)
+        self._game.set_seed(seed)
+        self._game.new_episode()
+
+    def step(self, action):
+        push = float(action[0])
+        try:
+            reward = self._game.make_action([push < -1 / 3, push > 1 / 3], 1)
+            dead = self._game.is_episode_finished()
+        except _lost_game() as error:
+            self.close()
+            raise EpisodeLost(f"a game of Doom died: {error}") from None
+        if not dead:
+            self._look()
+        return self._picture_for_agent(), reward, dead, False, {}
+
+    def _observe(self) -> np.ndarray:
+        self._look()
+        return self._picture_for_agent()
+
+    def _look(self) -> None:
+        self._picture = self._game.get_state().screen_buffer  # there is none once the episode is over
+
+    def _picture_for_agent(self) -> np.ndarray:
+        return cv2.resize(self._picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+
+    def render(self) -> np.ndarray | None:
+        return self._picture.copy() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        if self._game is not None:
+            self._game.close()
+            self._game = None
+
+
+def _vizdoom():
+    try:
+        import vizdoom
+    except ImportError:
+        raise UsageError("WorldModels/TakeCover-v0 needs ViZDoom: pip install -c constraints.txt '.[doom]'") from None
+    return vizdoom
+
+
+def _lost_game() -> tuple[type[Exception], ...]:
+    vizdoom = _vizdoom()
+    return (
+        vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException, vizdoom.ViZDoomIsNotRunningException,
+        vizdoom.SharedMemoryException, vizdoom.MessageQueueException,
+    )  # fmt: skip
+
+
+def _start(screen: str):
+    """A game in a process of its own."""
+    vizdoom = _vizdoom()
+    game = vizdoom.DoomGame()
+    game.load_config(str(Path(vizdoom.scenarios_path) / "take_cover.cfg"))
+    game.set_screen_resolution(getattr(vizdoom.ScreenResolution, screen))
+    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+    game.set_window_visible(False)
+    game.set_sound_enabled(False)
+    game.set_doom_config_path(os.devnull)  # by default all games write the same file
+    game.init()
+    return game
+
+
+def _uniform(rng: np.random.Generator):
+    """New at each step, the usual random policy, and the baseline that a trained agent is compared with."""
+
+    def act(observation):
+        return rng.uniform(-1, 1, 1).astype(np.float32)
+
+    return act
+
+
+def _held(rng: np.random.Generator):
+    """Each action held for 1 to 10 steps, as in the original: it gets about, and sees more of the room."""
+    action, hold = np.zeros(1, np.float32), 0
+
+    def act(observation):
+        nonlocal action, hold
+        if hold == 0:
+            action, hold = rng.uniform(-1, 1, 1).astype(np.float32), int(rng.integers(1, 11))
+        hold -= 1
+        return action
+
+    return act
+
+
+gymnasium.register("WorldModels/TakeCover-v0", TakeCover, max_episode_steps=MAX_STEPS, reward_threshold=750)
+
+
+def _make(render_mode: str | None = None) -> gymnasium.Env:
+    return gymnasium.make("WorldModels/TakeCover-v0", render_mode=render_mode, disable_env_checker=True)
+
+
+def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
+    return gymnasium.make("WorldModels/TakeCover-v0", render_mode=render_mode, screen=STOCK_SCREEN)
+
+
+DESCRIPTION = Description(
+    env_id="WorldModels/TakeCover-v0",
+    course="game",
+    make=_make,
+    make_stock=_make_stock,
+    activations=("tanh",),
+    action_names=("move",),
+    predicts="done",
+    by_keys=lambda left, right, up, down: np.float32([right - left]),
+    max_steps=MAX_STEPS,
+    idle_reward=None,
+    explorations={"held": _held, "uniform": _uniform},
+    baseline="uniform",
+    published_curves={},
+)
