@@ -24,7 +24,7 @@ from utils.progress import Progress
 
 def main() -> None:
     with command_line.step(1, __doc__) as (config, run):
-        frames = collect(config, run, Progress("rollouts", "frames"))
+        frames = collect(config, run, Progress("rollouts", "episodes"))
         print(f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}")
 
 

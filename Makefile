@@ -1,4 +1,4 @@
-# make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/other.yaml)
+# make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
@@ -9,7 +9,7 @@ VENV := .venv
 
 .PHONY: quickstart test benchmark lint clean
 
-quickstart: $(VENV)/.installed
+quickstart: $(VENV)/.installed $(if $(findstring doom,$(CONFIG)),$(VENV)/.installed-doom)
 	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
 	$(VENV)/bin/python 02_train_vae.py --config $(CONFIG)
 	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
@@ -42,6 +42,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich]'
+	touch $@
+
+$(VENV)/.installed-doom: pyproject.toml constraints.txt $(VENV)/.installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed

@@ -250,7 +250,7 @@ def rollouts_two_processes(_) -> float:
     settings = config.load(CONFIG, ["parallel_processes=2", "max_trials=60"])
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        return collect(settings, RunFolder(Path(folder)), Progress("rollouts", "frames")) / (
+        return collect(settings, RunFolder(Path(folder)), Progress("rollouts", "episodes")) / (
             time.perf_counter() - began
         )
 

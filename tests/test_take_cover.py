@@ -1,10 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
-from conftest import call, children, step
+from conftest import ROOT, call, children, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
@@ -95,6 +99,23 @@ def test_an_episode_whose_game_died_is_played_again():
     assert outcomes == expected
     assert len(begun) == len(jobs) + 2
     assert set(begun) == set(range(len(jobs)))
+
+
+def test_games_end_with_whoever_played_them_even_if_killed():
+    play = (
+        "import os, time; from utils.environments import describe\n"
+        "env = describe('WorldModels/TakeCover-v0').make(); env.reset(seed=0)\n"
+        "print(flush=True); time.sleep(60)\n"
+    )
+    player = subprocess.Popen([sys.executable, "-c", play], cwd=ROOT, stdout=subprocess.PIPE)
+    player.stdout.readline()
+    (game,) = children(player.pid)
+    player.kill()
+    player.wait()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{game}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{game}").exists()
 
 
 def test_someone_who_moves_lives_longer_than_someone_who_stays():

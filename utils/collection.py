@@ -37,7 +37,7 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
     if not todo:
         print(f"{folder.rollouts}: all episodes are there already, nothing to do")
     else:
-        progress.start(len(todo) * config.max_frames)
+        progress.start(len(todo))
         lanes = LANES if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
         groups = [todo[begin : begin + lanes] for begin in range(0, len(todo), lanes)]
         # spawn: a forked child would carry the parent's locks and open files.
@@ -48,11 +48,13 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
             initargs=(config, lanes, os.getpid()),
         )
         try:
-            pending = {pool.submit(_play, config, folder, group) for group in groups}
+            played = {pool.submit(_play, config, folder, group): len(group) for group in groups}
+            pending = set(played)
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    progress.advance(future.result())
+                    future.result()
+                    progress.advance(played[future])
         except BrokenProcessPool:
             raise UsageError(
                 "a process that collects rollouts was killed; what is finished is kept: run the same command again"
@@ -98,8 +100,8 @@ def _start(config: Config, lanes: int, parent: int) -> None:
     _policy = PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
 
 
-def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
-    """Plays and writes episodes; returns their length in all. What explorers do depends on (seed, index) alone; of
+def _play(config: Config, folder: RunFolder, indices: list[int]) -> None:
+    """Plays and writes episodes. What explorers do depends on (seed, index) alone; of
     an agent's episode the last digits depend on those it shares its batch with."""
     jobs = [
         Job(
@@ -108,11 +110,10 @@ def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
         )
         for index in indices
     ]
-    outcomes = record(
+    record(
         _envs, _policy, jobs, config.max_frames,
         lambda job, rollout: episodes.save(folder.rollout(indices[job]), rollout),
     )  # fmt: skip
-    return sum(outcome.steps for outcome in outcomes)
 
 
 def record(

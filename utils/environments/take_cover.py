@@ -108,6 +108,8 @@ def _start(screen: str):
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
+    os.environ["WORLD_MODELS_DOOM"] = str(Path(vizdoom.__file__).parent / "vizdoom")
+    game.set_vizdoom_path(str(Path(__file__).with_name("take_cover_game.sh")))
     game.set_doom_config_path(os.devnull)  # by default all games write the same file
     game.init()
     return game
