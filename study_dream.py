@@ -19,6 +19,7 @@ examples
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from utils import command_line, compute
@@ -148,10 +149,12 @@ def _arguments() -> argparse.Namespace:
     sweep.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="of step 5 (%(default)s)")
     sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
     sweep.epilog = "key=value: settings of step 5, with --train"
-    # Positionals that may be absent get lost behind options in argparse before Python 3.13.
-    arguments, arguments.overrides = parser.parse_known_args()
-    if strange := [word for word in arguments.overrides if word.startswith("-") or not getattr(arguments, "train", 0)]:
-        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    # Wherever they stand: argparse loses positionals that may be absent behind options, or takes them for the option's.
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
+    arguments.overrides = overrides
+    if overrides and not getattr(arguments, "train", False):
+        parser.error(f"{overrides[0]}: settings are for `temperatures --train` alone")
     coldest = min(getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)]))
     if coldest <= 0:
         raise UsageError(f"temperature {coldest:g}: must be above 0")

@@ -117,7 +117,7 @@ def test_windows_of_what_the_controller_drives_now(evolved):
 
 def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_of_trained):
     run = copy_of_trained() / "tiny"
-    asked = ("--temperatures", "2", "--episodes", "2", "--train", "--workers", "1", "controller_num_generation=1")
+    asked = ("--train", "--episodes", "2", "--workers", "1", "--temperatures", "2", "controller_num_generation=1")
     done = call("study_dream.py", "temperatures", str(run), *asked)
     assert done.returncode == 0, done.stderr
     with open(run / "dream" / "temperatures.csv", newline="") as file:
