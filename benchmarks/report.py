@@ -29,3 +29,17 @@ def store(name: str, content: dict) -> None:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **content}, indent=1) + "\n")
     print(f"stored in {path}")
+
+
+def into_readme(table: list[tuple[str, str, float, float]]) -> None:
+    """Puts the rows (group, row, value, ratio) in the place of README.md's speed table."""
+    head = ["| | a second (or as said) | ratio |", "| --- | --- | --- |"]
+    lines, last = list(head), None
+    for group, row, value, ratio in table:
+        if group != last:
+            lines.append(f"| **{group}** | | |")
+        last = group
+        lines.append(f"| {row} | {value:,.{1 if value < 100 else 0}f} | {ratio:,.{2 if ratio < 10 else 0}f} x |")
+    readme = RESULTS.parent.parent / "README.md"
+    before, rest = readme.read_text().split(head[0], 1)
+    readme.write_text(before + "\n".join(lines) + "\n\n" + rest.split("\n\n", 1)[1])

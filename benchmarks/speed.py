@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.doom import CONFIG as DOOM_CONFIG
 from benchmarks.measurements import CONFIG
-from benchmarks.report import store
+from benchmarks.report import into_readme, store
 
 # The original: seconds a generation of 64 x 16 episodes on 64 cores, published with its learning curve.
 ORIGINAL_SECONDS, ORIGINAL_CORES = 2238, 64
@@ -108,6 +108,7 @@ def step_5(settings: list[str], run: Path, workers: int, generations: int) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="measurements that each median is taken of")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md as well")
     arguments = parser.parse_args()
     missing = [name for name in ("envpool", "vizdoom") if importlib.util.find_spec(name) is None]
     if missing:
@@ -160,6 +161,8 @@ def main() -> None:
             "measured": measured,
         },
     )
+    if arguments.readme:
+        into_readme(table)
 
 
 if __name__ == "__main__":
