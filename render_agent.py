@@ -21,6 +21,7 @@ keys in the window
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = _arguments()
     run = RunFolder(arguments.run)
     config = run.read_config()
-    from utils.figures.film import check_film_path, compose, save_film
+    from utils.figures.film import STEPS_A_FRAME, check_film_path, compose, save_film
 
     check_agent(run)
     if arguments.film:
@@ -91,9 +92,9 @@ def main() -> None:
         median = _median(outcomes_of_agent)
         moments = watching.film(*drive, Progress("film", "episodes"), median)
         frames = [compose(moment, description.action_names) for moment in moments]
-        save_film(frames, arguments.film)
-        which, total = f"{description.course} {jobs[median].env_seed}", moments[-1].score
-        print(f"film of {which}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
+        save_film(frames, arguments.film, description.steps_a_second / STEPS_A_FRAME)
+        filmed, total = f"{description.course} {jobs[median].env_seed}", moments[-1].score
+        print(f"film of {filmed}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
 
 
 def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
@@ -119,7 +120,7 @@ def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperatur
             moment, _ = game.step(np.zeros(agent.description.action_size, np.float32))
             moments.append(moment)
         frames = [compose(moment, agent.description.action_names) for moment in moments[::STEPS_A_FRAME]]
-        save_film(frames, arguments.film)
+        save_film(frames, arguments.film, agent.description.steps_a_second / STEPS_A_FRAME)
         print(f"film of dream {seed}, {len(frames)} frames, score {moments[-1].score:.1f}: {arguments.film}")
 
 
@@ -154,10 +155,10 @@ def _arguments() -> argparse.Namespace:
         raise UsageError("--dream: the dream has no --stock and no --random; score them in a call of their own")
     if arguments.temperature is not None and not (arguments.dream or arguments.window):
         raise UsageError("--temperature belongs to --dream")
-    if arguments.temperature is not None and arguments.temperature <= 0:
-        raise UsageError(f"--temperature {arguments.temperature:g}: must be above 0")
-    if arguments.seed < 0:
-        raise UsageError(f"--seed {arguments.seed}: at least 0 is needed")
+    if arguments.temperature is not None and not 0 < arguments.temperature < math.inf:
+        raise UsageError(f"--temperature {arguments.temperature:g}: must be a number above 0")
+    if not 0 <= arguments.seed <= 2**31 - arguments.episodes:
+        raise UsageError(f"--seed {arguments.seed}: 0 to 2^31, less the number of episodes, is what seeds can be")
     return arguments
 
 

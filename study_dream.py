@@ -18,12 +18,14 @@ examples
 """
 
 import argparse
-import os
+import math
+import re
 import sys
 from pathlib import Path
 
 from utils import command_line, compute
 from utils.errors import UsageError
+from utils.evolution.ranks import usable_cores
 from utils.files import write_csv
 from utils.run_folder import RunFolder
 
@@ -80,11 +82,14 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     count = min(arguments.windows, len(windows.real))
     chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
     length = windows.real.shape[1]
-    seen = np.stack([real[windows.episode[i]].frames()[windows.start[i] :][:length] for i in chosen])
+    seen = np.zeros((count, length, 64, 64, 3), np.uint8)  # black after an end
+    for row, i in zip(seen, chosen):
+        frames = real[windows.episode[i]].frames()[windows.start[i] :][:length]
+        row[: len(frames)] = frames
     dreamed = np.stack([agent.decode(windows.dreamed[i, 0]) for i in chosen])
     strip, film = folder / f"{name}.png", folder / f"{name}.webp"
     save_dream_strip(seen, dreamed, strip)
-    save_dream_film(seen, dreamed, film)
+    save_dream_film(seen, dreamed, film, agent.description.steps_a_second)
     print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 
@@ -97,9 +102,9 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
         title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
         for temperature in arguments.temperatures:
             beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
-            rows += temperatures.evaluate(beside, [temperature], arguments.episodes)
+            rows += temperatures.evaluate(beside, [temperature], arguments.episodes, arguments.steps)
     else:
-        rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes)
+        rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes, arguments.steps)
     _print(rows, "temperature")
     temperatures.save_table(rows, folder / "temperatures.csv", title, arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
@@ -110,7 +115,7 @@ def _iterations(runs: list[RunFolder], folder: Path, arguments) -> None:
     from utils.dreams import iterations
 
     curves = [iterations.curve(run) for run in runs]
-    rows = iterations.compare(runs, arguments.episodes)
+    rows = iterations.compare(runs, arguments.episodes, arguments.steps)
     _print(rows, "run")
     iterations.save_table(rows, curves, folder / "iterations.csv")
     print(f"table {folder / 'iterations.csv'}, picture {folder / 'iterations.png'}")
@@ -145,20 +150,22 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     for study in (sweep, iterations):
         study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
+        study.add_argument("--steps", type=int, metavar="N", help="of them at most (the environment's limit)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
-    sweep.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="of step 5 (%(default)s)")
+    sweep.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
     sweep.epilog = "key=value: settings of step 5, with --train"
     # Wherever they stand: argparse loses positionals that may be absent behind options, or takes them for the option's.
-    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
     arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
     arguments.overrides = overrides
     if overrides and not getattr(arguments, "train", False):
         parser.error(f"{overrides[0]}: settings are for `temperatures --train` alone")
-    coldest = min(getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)]))
-    if coldest <= 0:
-        raise UsageError(f"temperature {coldest:g}: must be above 0")
-    for name in ("windows", "driven", "episodes", "workers"):
+    asked = getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)])
+    for temperature in asked:
+        if not 0 < temperature < math.inf:
+            raise UsageError(f"temperature {temperature:g}: must be a number above 0")
+    for name in ("windows", "driven", "episodes", "steps", "workers"):
         if (value := getattr(arguments, name, None)) is not None and value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     return arguments

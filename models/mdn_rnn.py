@@ -15,6 +15,7 @@ from keras import layers
 # Raw logvars are clipped to this: a standard deviation of 5e-5 to 2e4 is no loss in a latent space of
 # standard normals, and exp(-logvar) times the square of any sane error stays far inside float32.
 LOGVAR_LIMIT = 20.0
+END_WEIGHT = 10.0  # of the rare ends in the loss (original code)
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -24,6 +25,11 @@ class Mixture(NamedTuple):
     logpi: tf.Tensor  # log weights, normalised over the last axis
     mu: tf.Tensor
     logvar: tf.Tensor
+
+    def at(self, temperature) -> "Mixture":
+        """What `sample_mixture` draws from at a temperature."""
+        logpi = tf.nn.log_softmax(self.logpi / temperature, axis=-1)
+        return Mixture(logpi, self.mu, self.logvar + tf.math.log(temperature))
 
 
 class MDNRNN(keras.Model):
@@ -118,6 +124,11 @@ def sample_mixture(mixture: Mixture, temperature, uniform, normal) -> tf.Tensor:
     return mu + tf.exp(0.5 * logvar) * tf.sqrt(temperature) * normal
 
 
+def end_probability(logit) -> tf.Tensor:
+    """What M holds the chance of an end to be: its logit is trained with ends weighted END_WEIGHT times."""
+    return tf.sigmoid(logit - math.log(END_WEIGHT))
+
+
 def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_mask, predicts: str):
     """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Their sum is what is minimised.
 
@@ -130,7 +141,7 @@ def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_m
     if predicts == "reward":
         losses = tf.square(prediction - next_signal)
     else:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_signal, prediction) * (1 + 9 * next_signal)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_signal, prediction) * (1 + (END_WEIGHT - 1) * next_signal)
     return z_loss, _masked_mean(losses, signal_mask)
 
 

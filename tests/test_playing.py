@@ -53,7 +53,7 @@ def test_what_a_person_does_is_what_m_remembers(make):
     for _ in range(8):
         moment, _ = watched.step(STILL)
         same, _ = driven.step(moment.action)
-        np.testing.assert_array_equal(moment.road, same.road)
+        np.testing.assert_array_equal(moment.view, same.view)
         assert moment.reward == same.reward
 
 

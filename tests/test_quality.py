@@ -1,4 +1,5 @@
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from utils import episodes
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
 from utils.dreams import quality, recorded, temperatures
+from utils.dreams.recorded import Recorded
+from utils.episodes import Series
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
 
@@ -129,3 +132,25 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     assert {name: str(value) for name, value in hot.items()} == row
     assert cold["dream_mean"] != hot["dream_mean"]
     assert cold["real_mean"] == hot["real_mean"]
+
+
+def test_an_end_in_a_window_is_foretold_as_a_chance():
+    """M that expects the end at each step with a chance of 1 in 20, whatever happens."""
+    chance, length, steps = 1 / 20, 5, 16
+    rnn = MDNRNN(Z, 1, 12, 4, seed=0)
+    rnn.mdn.kernel.assign(np.zeros(rnn.mdn.kernel.shape))
+    rnn.mdn.bias.assign([*rnn.mdn.bias.numpy()[:-1], np.log(10 * chance / (1 - chance))])  # ends weigh tenfold
+    rng = np.random.default_rng(0)
+    mu, done = rng.normal(0, 1, (steps, Z)).astype(np.float32), np.arange(steps) == steps - 1
+    action = np.zeros((steps, 1), np.float32)
+    series = Series(mu, np.zeros_like(mu), action, np.ones(steps, np.float32), done)
+    agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), description=SimpleNamespace(predicts="done"))
+    recorded = [Recorded(series, lambda: None)] * 3
+    seen = quality.dream_windows(agent, recorded, watched=steps - 3, length=length)
+    assert seen.start.tolist() == [steps - 3] * 3
+    np.testing.assert_array_equal(seen.signal, [[0, 0, 1, 0, 0]] * 3)
+    np.testing.assert_allclose(seen.predicted, [chance * (1 - chance) ** np.arange(length)] * 3, rtol=1e-4)
+    assert np.isnan(seen.real[:, 3:]).all()
+    assert np.isnan(seen.nll[:, 2:]).all()
+    assert not np.isnan(seen.nll[:, :2]).any()
+    assert not np.isnan([list(row.values())[:-1] for row in quality.table(seen)[:1]]).any()

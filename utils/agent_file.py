@@ -7,6 +7,7 @@ import numpy as np
 from utils.config import Config
 from utils.errors import UsageError
 from utils.files import UNREADABLE, write_npz
+from utils.prerequisites import check_agent
 from utils.run_folder import STEPS, RunFolder
 
 
@@ -40,5 +41,7 @@ def load_unchosen(config: Config, run: RunFolder, num_parameters: int) -> tuple[
     """As `load_parameters`, but of a controller trained in the dream the latest, lest real scores have chosen it.
 
     It is also the one to learn more from: where it cheats its dream, the real environment has something to tell.
+    Raises `UsageError` as well if it was trained with another V or M than the run has now.
     """
+    check_agent(run)
     return load_parameters(run, num_parameters, latest=config.controller_environment == "dream")

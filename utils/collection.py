@@ -31,9 +31,10 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
 
     Raises `UsageError` when a process dies; what it had finished stays.
     """
-    if before := previous(config):
-        _take_over(before, folder)
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(folder.rollout(i), Rollout)]
+    if todo and (before := previous(config)):
+        taken = _take_over(before, folder)
+        todo = [i for i in todo if i not in taken]
     if not todo:
         print(f"{folder.rollouts}: all episodes are there already, nothing to do")
     else:
@@ -67,17 +68,21 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
     )
 
 
-def _take_over(before: RunFolder, folder: RunFolder) -> None:
-    """The rollouts of an earlier run become the first ones of this one: the same files, where the disk allows it."""
+def _take_over(before: RunFolder, folder: RunFolder) -> range:
+    """The rollouts of an earlier run become the first ones of this one: the same files, where the disk allows it.
+
+    Returns their numbers.
+    """
     paths = before.rollout_paths(before.read_config())
     before.require_episodes(paths, Rollout, 1)
     for index, path in enumerate(paths):
-        if not folder.rollout(index).exists():
+        if not episodes.is_whole(folder.rollout(index), Rollout):
             with written_aside(folder.rollout(index)) as aside:
                 try:
                     os.link(path, aside)
                 except OSError:
                     shutil.copyfile(path, aside)
+    return range(len(paths))
 
 
 def _start(config: Config, lanes: int, parent: int) -> None:

@@ -22,7 +22,7 @@ def _setting(step: int, fixed: bool = True, **bounds):
 
 
 class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     exp_name: str = _setting(0, fixed=False, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     runs_folder: str = _setting(0, fixed=False, min_length=1)
@@ -95,9 +95,7 @@ class Config(BaseModel):
         if self.controller_patience and description.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
-            raise UsageError(
-                "controller_patience: dreams do not end early; set it to 0 or controller_environment to real"
-            )
+            raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self

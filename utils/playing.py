@@ -8,6 +8,7 @@ from models.controller import controller_actions
 from utils import seeding
 from utils.agent import Agent
 from utils.dreams.world import DreamWorld
+from utils.environments.description import EpisodeLost
 from utils.figures.film import Moment
 from utils.rollouts import Job
 from utils.run_folder import RunFolder
@@ -110,7 +111,11 @@ class Game:
     def step(self, action: np.ndarray) -> tuple[Moment, bool]:
         """One step, with a person's action if the person is at the wheel. Whether the episode is over: the next
         step then begins that of the next seed."""
-        moment, over = self.play.step(action if self.by_hand else None)
+        try:
+            moment, over = self.play.step(action if self.by_hand else None)
+        except EpisodeLost:
+            self.restart()
+            moment, over = self.play.step(action if self.by_hand else None)
         self._score, self._step = self._score + moment.reward, self._step + 1
         moment.score, moment.step, moment.note = self._score, self._step, self.mode.replace(", ", "\n")
         over = over or self._step >= self._max_steps

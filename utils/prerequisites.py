@@ -8,7 +8,7 @@ from utils.config import Config
 from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.files import write_json
-from utils.run_folder import STEPS, RunFolder
+from utils.run_folder import STEPS, RunFolder, previous
 
 
 def check(config: Config, run: RunFolder, step: int) -> None:
@@ -26,14 +26,26 @@ def check(config: Config, run: RunFolder, step: int) -> None:
         run.require_episodes(run.series_paths(config), Series, 3)
         run.require(run.starts, 3, "the rollouts are not all encoded yet")
     if step in (3, 4):
-        _check_source(run.series, _fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)
+        _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)
     if step == 5:
         run.require(run.rnn_weights, 4, "M is not trained yet")
     if step in (4, 5):
-        series = f"{_fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
+        series = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
         _check_source(run.rnn, series, "series", 4, record=step == 4)
     if step == 5:
         check_agent(run, record=True)
+    before = previous(config)
+    if before and (step == 5 or (step == 1 and config.rollout_policy == "controller")):
+        check_agent(before)
+
+
+def check_world(run: RunFolder, config: Config) -> None:
+    """Raises `UsageError` if V, M or the series is missing, or one was made from another of them."""
+    run.require_episodes(run.series_paths(config), Series, 3)
+    run.require(run.rnn_weights, 4, "M is not trained yet")
+    v = fingerprint(run.vae_weights)
+    _check_source(run.series, v, "weights of V", 3)
+    _check_source(run.rnn, f"{v}, {config.num_episodes} episodes", "series", 4)
 
 
 def check_agent(run: RunFolder, record: bool = False) -> None:
@@ -42,10 +54,10 @@ def check_agent(run: RunFolder, record: bool = False) -> None:
     run.require(run.rnn_weights, 4, "M is not trained yet")
     if not record:
         run.require(run.controller / "source.json", 5, "the controller is not trained yet")
-    _check_source(run.controller, _fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", 5, record)
+    _check_source(run.controller, fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", 5, record)
 
 
-def _fingerprint(*paths: Path) -> str:
+def fingerprint(*paths: Path) -> str:
     """Names the content of files: what is made from V's or M's weights remembers which weights those were."""
     digest = hashlib.sha256()
     for path in paths:

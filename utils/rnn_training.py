@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class SequenceSet:
-    """Series in memory, 0.3 KB a step, dealt out as padded batches of whole episodes or random crops of them."""
+    """Series in memory, 0.3 KB a step at z_size 32, dealt out as padded batches of episodes or random pieces."""
 
     def __init__(self, paths, config: Config):
         series = [episodes.load(path, Series) for path in paths]
@@ -49,9 +49,14 @@ class SequenceSet:
         return len(self._lengths)
 
     def batch(self, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
-        """The episodes `chosen`, each from its start, or from a random step if it is longer than `time`."""
-        spare = np.maximum(self._lengths[chosen] - self.time, 0)
-        begins = self._begins[chosen] + rng.integers(0, spare + 1)
+        """The episodes `chosen`, each from its start, or a random piece if it is longer than `time`.
+
+        The piece lies anywhere that it touches the episode, and is then moved into it: beginnings and ends, which is
+        where dreams start and what M must foretell, are seen as often as the steps between.
+        """
+        lengths = self._lengths[chosen]
+        spare = np.maximum(lengths - self.time, 0)
+        begins = self._begins[chosen] + np.clip(rng.integers(1 - self.time, lengths), 0, spare)
         mask = np.arange(self.time) < np.minimum(self._lengths[chosen], self.time)[:, None]
         rows = np.where(mask, begins[:, None] + np.arange(self.time), 0)
         arrays = [array[rows] * mask.reshape(mask.shape + (1,) * (array.ndim - 1)) for array in self._arrays]

@@ -70,7 +70,7 @@ def run(
     """Plays every job in the lanes `envs`, in order; a lane that ends takes the next. Outcomes in job order.
 
     What a job does depends on the job, the policy and `len(envs)` alone. An episode that is lost is played again.
-    Raises `EpisodeLost` when that happens to one again and again.
+    Raises `EpisodeLost` when that happens to one MOST_LOST times.
     """
     lanes = len(envs)
     obs = np.zeros((lanes, 64, 64, 3), np.uint8)
@@ -87,7 +87,11 @@ def run(
         score[lane] = signal[lane] = reward[lane] = steps[lane] = last_gain[lane] = over[lane] = 0
         if playing[lane] >= 0:
             job = jobs[playing[lane]]
-            obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
+            try:
+                obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
+            except EpisodeLost:
+                again(lane)
+                return
             policy.begin(lane, job)
             if on_begin:
                 on_begin(playing[lane])
@@ -97,11 +101,11 @@ def run(
         begin(lane)
 
     def again(lane: int) -> None:
+        """While an `EpisodeLost` is handled."""
         lost[lane] += 1
         if lost[lane] == MOST_LOST:
             raise
         begin(lane)
-        steps[lane] = -1  # as the others' step is counted yet
 
     def end(lane: int) -> None:
         outcome = Outcome(float(score[lane]), int(steps[lane]))
@@ -120,6 +124,7 @@ def run(
                 seen, reward[lane], terminated, truncated, _ = envs[lane].step(actions[lane])
             except EpisodeLost:
                 again(lane)
+                steps[lane] = -1  # as the others' step is yet to be counted
                 continue
             if on_step:
                 on_step(lane, playing[lane], obs[lane], actions[lane], float(reward[lane]), terminated)

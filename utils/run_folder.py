@@ -84,7 +84,8 @@ def previous(config: Config) -> RunFolder | None:
         return None
     run = RunFolder(Path(config.previous_run))
     theirs = run.read_config()
-    for key in ("env_name", "z_size", "rnn_size", "rnn_num_mixture", "controller_inputs", "controller_bias"):
+    same = ("env_name", "z_size", "rnn_size", "rnn_num_mixture", "controller_inputs", "controller_bias")
+    for key in (*same, "held_out_fraction"):  # what its V and M have not learned from stays unseen
         if getattr(theirs, key) != getattr(config, key):
             raise UsageError(
                 f"previous_run: {run.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"

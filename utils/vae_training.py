@@ -45,7 +45,8 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     batches = prefetched(stream.batches(training.step, config.vae_num_epoch), depth=8)
     training.run(sum(steps), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
-    save_reconstructions(vae, held_out_obs[:: max(1, len(held_out_obs) // 16)][:16], run.vae / "reconstructions.png")
+    shown = np.linspace(0, len(held_out_obs) - 1, 16).round().astype(int)
+    save_reconstructions(vae, held_out_obs[shown], run.vae / "reconstructions.png")
     return training.last_row()
 
 
@@ -89,7 +90,7 @@ def _spread(paths, count: int) -> np.ndarray:
     picked = []
     for path in paths:
         frames = episodes.load(path, Rollout, only=("obs",)).obs
-        picked.append(frames[:: max(1, len(frames) // each)][:each].copy())  # lets go of the rest
+        picked.append(frames[np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)])
     return np.concatenate(picked)
 
 

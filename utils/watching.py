@@ -58,12 +58,12 @@ def film(
     """Every STEPS_A_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
     its batch."""
     moments: list[Moment] = []
-    _drive(agent, parameters, jobs, stock, max_steps, progress, which, STEPS_A_FRAME, moments.append)
+    _drive(agent, parameters, jobs, stock, max_steps, progress, which, STEPS_A_FRAME, moments)
     return moments
 
 
 def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, every=1, show=None) -> list[Outcome]:
-    """Drives every job; shows every `every`th moment of job `watched`."""
+    """Drives every job; puts every `every`th moment of job `watched` into the list `show`."""
     lanes = min(agent.config.controller_num_lane, len(jobs))
     make = agent.description.make_stock if stock else agent.description.make
     if watched is None:
@@ -74,6 +74,12 @@ def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, ev
     policy.candidates = parameters[None]
     total, step = 0.0, 0
 
+    def on_begin(job):
+        nonlocal total, step
+        if job == watched:
+            total, step = 0.0, 0
+            show.clear()
+
     def on_step(lane, job, obs, action, reward, terminated):
         nonlocal total, step
         if job != watched:
@@ -81,12 +87,14 @@ def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, ev
         total, step = total + reward, step + 1
         if envs[lane].before is not None:
             made = agent.decode(policy.z[lane : lane + 1])[0]
-            show(Moment(envs[lane].before, obs.copy(), made, action.copy(), reward, total, step))
+            show.append(Moment(envs[lane].before, obs.copy(), made, action.copy(), reward, total, step))
 
     if progress:
         progress.start(len(jobs))
     try:
-        return run(envs, policy, jobs, max_steps, on_step, on_end=lambda *_: progress and progress.advance())
+        return run(
+            envs, policy, jobs, max_steps, on_step, lambda *_: progress and progress.advance(), on_begin=on_begin
+        )
     finally:
         if progress:
             progress.close()

@@ -7,7 +7,6 @@ from utils.errors import UsageError
 from utils.figures.film import SIZE, compose
 from utils.playing import Game
 
-STEPS_A_SECOND = 50
 HEAT = 1.1  # a key press makes the dream hotter by this factor
 
 
@@ -38,7 +37,7 @@ class Window:
                 self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
                 pygame.display.set_caption(f"{self._title}: {game.mode}")
                 pygame.display.flip()
-                self._clock.tick(STEPS_A_SECOND)
+                self._clock.tick(self._description.steps_a_second)
         except Closed:
             pass
         finally:

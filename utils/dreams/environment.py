@@ -7,6 +7,7 @@
 Source: chapter, "Learning Inside a Dream".
 """
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -25,8 +26,8 @@ class _Dreams:
     """What the environment and the vector of environments share: the world, its spaces and its pictures."""
 
     def __init__(self, run: str | Path, temperature: float, batch: int):
-        if not temperature > 0:
-            raise UsageError(f"temperature {temperature}: must be above 0")
+        if not 0 < temperature < math.inf:
+            raise UsageError(f"temperature {temperature}: must be a number above 0")
         compute.start_tensorflow()
         from utils.dreams.world import DreamWorld
 
@@ -36,7 +37,9 @@ class _Dreams:
         self.max_steps = self.world.description.max_steps
         features = self.world.features().shape[1]
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (features,), np.float32)
-        self.action_space = self.world.description.make().action_space
+        real = self.world.description.make()
+        self.action_space = real.action_space
+        real.close()
 
     @cached_property
     def _vae(self):
@@ -70,6 +73,7 @@ class DreamEnv(gymnasium.Env):
         self._dreams = _Dreams(run, temperature, batch=1)
         self.observation_space, self.action_space = self._dreams.observation_space, self._dreams.action_space
         self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": self._dreams.world.description.steps_a_second}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
@@ -109,6 +113,8 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: dict | None = None):
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed: {len(seeds)} seeds for {self.num_envs} environments")
         for lane, of_lane in enumerate(seeds):
             if of_lane is not None:
                 self._rngs[lane] = gymnasium.utils.seeding.np_random(of_lane)[0]

@@ -27,12 +27,13 @@ def curve(run: RunFolder) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for row in rows]
 
 
-def compare(runs: list[RunFolder], episodes: int) -> list[dict]:
-    """A row a run: its controller in its own dream, and on real tracks, the same for all."""
+def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) -> list[dict]:
+    """A row a run: its controller in its own dream, and in real episodes, the same for all; arguments as of
+    `temperatures.evaluate`."""
     rows = []
     for run in runs:
         config = run.read_config()
-        (scores,) = temperatures.evaluate(run, [config.controller_temperature], episodes)
+        (scores,) = temperatures.evaluate(run, [config.controller_temperature], episodes, max_steps)
         rows.append({"run": run.path.name, "episodes": config.num_episodes, **scores})
     return rows
 

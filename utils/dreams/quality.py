@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from models.controller import controller_actions
 from models.dream import Dream, DreamState
-from models.mdn_rnn import mixture_nll
+from models.mdn_rnn import end_probability, mixture_nll
 from models.vae import sample_z
 from utils import seeding
 from utils.agent import Agent
@@ -32,8 +32,9 @@ SPACING = 25  # steps between the windows of an episode
 class Windows:
     """Of n windows of `length` steps, float32. real and dreamed: z, (n, length + 1, z_size), which begin with the last
     one seen, the dreamed ones (n, SAMPLES, ...); spread: of the draw of each real z, of the same shape. signal: the
-    true reward, or end; predicted: what the dreams expect of it; acted: the same while the controller acts in them;
-    nll: of the real z a dimension, in nats; (n, length) each. episode, start: where each window is from."""
+    true reward, or whether the end came; predicted: what the dreams expect of it; acted: the same while the controller
+    acts in them; nll: of the real z a dimension, in nats; (n, length) each. After an end z, spread and nll are NaN.
+    episode, start: where each window is from."""
 
     real: np.ndarray
     dreamed: np.ndarray
@@ -60,17 +61,24 @@ def dream_windows(
     watch = tf.function(dream.predict, autograph=False)
     beginnings, windows = [], []
     for number, (series, _) in enumerate(recorded):
+        action = series.action
         z = np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
         spread = np.exp(0.5 * series.logvar)
         signal = getattr(series, predicts).astype(np.float32)
-        starts = range(watched, len(signal) - length, SPACING)
+        ended = predicts == "done" and bool(series.done[-1])
+        if ended:  # windows may reach beyond it: nothing more comes
+            z, spread, signal, action = (
+                _padded(array, length, fill)
+                for array, fill in ((z, np.nan), (spread, np.nan), (signal, 0), (series.action, 0))
+            )
+        starts = range(watched, len(series.action) - (1 if ended else length), SPACING)
         state = dream.begin(z[:1])
         for t in range(starts[-1] + 1 if starts else 0):
             state = DreamState(*map(tf.constant, (z[t : t + 1], state.h, state.c, signal[t - 1 : t] if t else [0.0])))
             if t in starts:
                 beginnings.append(state)
                 seen, ahead = slice(t, t + length + 1), slice(t, t + length)
-                windows.append((z[seen], spread[seen], series.action[ahead], signal[ahead], number, t))
+                windows.append((z[seen], spread[seen], action[ahead], signal[ahead], number, t))
             h, c, *_ = watch(state, tf.constant(series.action[t : t + 1]))
             state = state._replace(h=h, c=c)
     if not windows:
@@ -86,8 +94,11 @@ def dream_windows(
         return controller_actions(parameters[None], features, agent.description.activations, config.controller_bias)[0]
 
     def of_a_window(predictions):
-        expected = tf.sigmoid(predictions).numpy() if predicts == "done" else predictions
-        return expected.mean(axis=1)
+        if predicts == "reward":
+            return predictions.mean(axis=1)
+        ends = end_probability(predictions).numpy()
+        survived = np.cumprod(1 - ends, axis=2)
+        return (ends * np.pad(survived, ((0, 0), (0, 0), (1, 0)), constant_values=1)[:, :, :-1]).mean(axis=1)
 
     dreamed, predicted, nll = dream_on(dream, beginning, recorded_actions, real[:, 1:], temperature, rng)
     predicted, acted = of_a_window(predicted), None
@@ -96,6 +107,11 @@ def dream_windows(
     last_seen = np.broadcast_to(real[:, None, :1], dreamed[:, :, :1].shape)
     dreamed = np.concatenate([last_seen, dreamed], axis=2)
     return Windows(real, dreamed, spread, signal, predicted, acted, nll, episode, start)
+
+
+def _padded(array: np.ndarray, count: int, fill: float) -> np.ndarray:
+    """`array` with `count` more rows."""
+    return np.concatenate([array, np.full((count, *array.shape[1:]), fill, np.float32)])
 
 
 def dream_on(dream: Dream, beginning: DreamState, act: Callable, real, temperature: float, rng):
@@ -115,8 +131,10 @@ def dream_on(dream: Dream, beginning: DreamState, act: Callable, real, temperatu
     @tf.function(autograph=False)
     def step(state, action, real, uniform, normal):
         h, c, mixture, prediction = dream.predict(state, action)
-        following, _, _ = dream.follow(h, c, mixture, prediction, temperature, uniform, normal)
-        nll = tf.reshape(mixture_nll(mixture, real), (n, SAMPLES, z_size))
+        following, _, done = dream.follow(h, c, mixture, prediction, temperature, uniform, normal)
+        # What comes after an end is asked for as well, and M has never been told of an end and gone on.
+        following = following._replace(signal=tf.where(done, 0.0, following.signal))
+        nll = tf.reshape(mixture_nll(mixture.at(temperature), real), (n, SAMPLES, z_size))
         together = math.log(SAMPLES) - tf.reduce_logsumexp(-nll, axis=1)
         return following, tf.reduce_mean(together, axis=-1), tf.reshape(prediction, (n, SAMPLES))
 
@@ -139,10 +157,10 @@ def table(windows: Windows) -> list[dict[str, float]]:
     rows = []
     for horizon in (steps for steps in HORIZONS if steps < windows.real.shape[1]):
         real, last_seen = windows.real[:, horizon], windows.real[:, 0]
-        variance = np.square(real - last_seen).mean(axis=0)
+        variance = np.nanmean(np.square(real - last_seen), axis=0)
         true, predicted = windows.signal[:, :horizon].sum(axis=1), windows.predicted[:, :horizon].sum(axis=1)
         row = {
-            "nll": windows.nll[:, horizon - 1].mean(),
+            "nll": np.nanmean(windows.nll[:, horizon - 1]),
             "nll_unchanged": 0.5 * np.log(2 * np.pi * np.e * variance).mean(),
             "rmse": _root_mean_square(real - windows.dreamed[:, :, horizon].mean(axis=1)),
             "rmse_unchanged": _root_mean_square(real - last_seen),
@@ -158,4 +176,4 @@ def table(windows: Windows) -> list[dict[str, float]]:
 
 
 def _root_mean_square(difference: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.square(difference).mean())
+    return np.sqrt(np.nanmean(np.square(difference)))

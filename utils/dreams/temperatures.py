@@ -18,19 +18,26 @@ from utils.agent_file import load_unchosen
 from utils.dreams.rollouts import Dreams
 from utils.errors import UsageError
 from utils.files import write_csv, written_aside
+from utils.prerequisites import fingerprint
 from utils.progress import Progress
 from utils.rollouts import Outcome
 from utils.run_folder import RunFolder
 
+STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
 CURVES = {"dream": ("#009e73", "in the dream"), "real": ("#d55e00", "in the real environment")}
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
 def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
     """A run beside `run`, with its V and M, whose controller is trained in the dream at `temperature` by step 5."""
-    name = f"{run.path.name}_at_{temperature:g}"
-    beside = RunFolder(run.path.with_name(name))
-    if not beside.path.exists():
+    path = run.path.resolve()
+    name = f"{path.name}_at_{temperature:g}"
+    beside = RunFolder(path.with_name(name))
+    if beside.path.exists():
+        ours, theirs = (fingerprint(of.vae_weights, of.rnn_weights) for of in (run, beside))
+        if ours != theirs:
+            raise UsageError(f"{beside.path} dreams with another V or M than {run.path} has now; delete it")
+    else:
         part = beside.path.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (run.vae, run.rnn):
@@ -39,19 +46,23 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
         os.link(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
         part.rename(beside.path)
-    settings = [f"exp_name={name}", f"runs_folder={run.path.parent}", *overrides]
+    settings = [f"exp_name={name}", f"runs_folder={path.parent}", *overrides]
     settings += ["controller_environment=dream", f"controller_temperature={temperature}"]
-    command = [sys.executable, "05_train_controller.py", "--config", str(run.path / "config.yaml"), *settings]
+    command = [sys.executable, str(STEP_5), "--config", str(path / "config.yaml"), *settings]
     if subprocess.run([*command, "--workers", str(workers)]).returncode:
         raise UsageError(f"step 5 did not finish in {beside.path}; the line above says why")
     return beside
 
 
-def evaluate(run: RunFolder, temperatures: list[float], episodes: int) -> list[dict]:
-    """The run's controller in dreams of each temperature, and on real tracks: a row a temperature."""
+def evaluate(run: RunFolder, temperatures: list[float], episodes: int, max_steps: int | None = None) -> list[dict]:
+    """The run's controller in dreams of each temperature, and in the real environment: a row a temperature.
+
+    max_steps: of an episode; None for the environment's limit.
+    """
     agent = Agent(run.read_config(), run)
     parameters, which = load_unchosen(agent.config, run, agent.num_parameters)
-    jobs, steps = watching.jobs_on(watching.FIRST_TRACK, episodes), agent.description.max_steps
+    jobs = watching.jobs_on(watching.FIRST_TRACK, episodes)
+    steps = max_steps or agent.description.max_steps
     real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []
     for temperature in temperatures:

@@ -8,14 +8,16 @@ from typing import Literal
 import gymnasium
 import numpy as np
 
+from utils.errors import UsageError
+
 # Sees the observation, uint8 (64, 64, 3), and returns an action, float32 (action_size,).
 Explorer = Callable[[np.ndarray], np.ndarray]
 
 
-class EpisodeLost(Exception):
-    """Raised by `step` when an episode broke off through no act of its own, as with a game whose process died.
-
-    The environment can be reset, and whoever played plays the episode again.
+class EpisodeLost(UsageError):
+    """Raised by `reset` or `step` when an episode broke off through no act of its own, as with a game whose process
+    died. The environment can be reset, and whoever played plays the episode again. Where nobody does, it ends the
+    script with its line.
     """
 
 
@@ -30,11 +32,13 @@ class Description:
     # How each raw controller output becomes an action: a name in `models.controller.ACTIVATIONS` for each.
     activations: tuple[str, ...]
     action_names: tuple[str, ...]
-    # What M predicts beside the next z, and gets back as input at the next step.
+    # What M predicts beside the next z, and gets back as input at the next step. Where it is "done", each step is
+    # worth 1, in the dream as well.
     predicts: Literal["reward", "done"]
     # A person's action, float32 (action_size,), from the arrow keys held: left, right, up, down.
     by_keys: Callable[[bool, bool, bool, bool], np.ndarray] = field(hash=False)
     max_steps: int
+    steps_a_second: int  # in real time
     # What a step gives where nothing is gained, if episodes can come to nothing long before they end.
     idle_reward: float | None
     # Each takes a generator and returns a fresh explorer for one episode.

@@ -4,7 +4,9 @@ Imps throw fireballs from the far wall of a room, more of them as time passes; o
 long as one can. Chapter, "Doom: Take Cover"; paper, section 4.
 """
 
+import functools
 import os
+import tempfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +21,7 @@ SIZE = 64
 SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are those of larger ones
 STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
 MAX_STEPS = 2100
+STEPS_A_SECOND = 35
 
 
 class TakeCover(gymnasium.Env):
@@ -26,10 +29,10 @@ class TakeCover(gymnasium.Env):
 
     Observation: uint8 (64, 64, 3). Action: float32 (1,) in [-1, 1]: the lower third moves left, the upper one right.
     Reward: 1 for each step. Ends with death, which ViZDoom alone decides. `render()` gives the game's own picture.
-    Raises `EpisodeLost` when the game's process died, and starts another at the next reset.
+    Raises `EpisodeLost` when the game's process died; the next reset starts another.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 35}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_A_SECOND}
 
     def __init__(self, render_mode: str | None = None, screen: str = SCREEN):
         self.render_mode, self._screen, self._game = render_mode, screen, None
@@ -41,9 +44,9 @@ class TakeCover(gymnasium.Env):
         of_episode = int(self.np_random.integers(2**31)) if seed is None else seed
         try:
             self._begin(of_episode)
-        except _lost_game():  # it may have died since the last episode; a new one may not
+        except _lost_game() as error:
             self.close()
-            self._begin(of_episode)
+            raise EpisodeLost(f"a game of Doom died: {error}") from None
         return self._observe(), {}
 
     def _begin(self, seed: int) -> None:
@@ -99,6 +102,12 @@ def _lost_game() -> tuple[type[Exception], ...]:
     )  # fmt: skip
 
 
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory:
+    """Of this process: games write into the folder they run in, and fall over each other in a common one."""
+    return tempfile.TemporaryDirectory(prefix="doom_")
+
+
 def _start(screen: str):
     """A game in a process of its own."""
     vizdoom = _vizdoom()
@@ -108,6 +117,7 @@ def _start(screen: str):
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
+    os.environ["WORLD_MODELS_SCRATCH"] = _scratch().name
     os.environ["WORLD_MODELS_DOOM"] = str(Path(vizdoom.__file__).parent / "vizdoom")
     game.set_vizdoom_path(str(Path(__file__).with_name("take_cover_game.sh")))
     game.set_doom_config_path(os.devnull)  # by default all games write the same file
@@ -159,6 +169,7 @@ DESCRIPTION = Description(
     predicts="done",
     by_keys=lambda left, right, up, down: np.float32([right - left]),
     max_steps=MAX_STEPS,
+    steps_a_second=STEPS_A_SECOND,
     idle_reward=None,
     explorations={"held": _held, "uniform": _uniform},
     baseline="uniform",

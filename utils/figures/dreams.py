@@ -32,8 +32,8 @@ def save_dream_strip(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
         sheet.save(aside)
 
 
-def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
-    """real, dreamed: as for the strip. All windows side by side, at half of real time."""
+def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path, steps_a_second: int) -> None:
+    """real, dreamed: as for the strip. All windows side by side, at half the speed of steps_a_second."""
     side = 192
     frames = []
     for step in range(real.shape[1]):
@@ -45,7 +45,7 @@ def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
                 place = (GAP + column * (side + GAP), row * (side + LABEL) + LABEL)
                 frame.paste(_scaled(pictures[step], side), place)
         frames.append(frame)
-    save_film(frames, path)
+    save_film(frames, path, steps_a_second / 2)
 
 
 def _scaled(picture: np.ndarray, side: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Films of an agent: the road as a person sees it beside what V sees and makes of it, with action and reward."""
+"""Films of an agent: the world as a person sees it beside what V sees and makes of it, with action and reward."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 from utils.errors import UsageError
 from utils.files import written_aside
 
-STEPS_A_FRAME = 2  # every second step is shown, at 25 frames a second: real time for an environment of 50 steps/s
-FRAMES_A_SECOND = 25
+STEPS_A_FRAME = 2  # every second step is shown
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 SIZE = (816, 480)  # even, as MP4 wants it
-_ROAD = (0, 0, 600, 400)
+_VIEW = (0, 0, 600, 400)
 _SIDE, _SIDE_X = 176, 620
 _INK, _PAPER, _FAINT, _POSITIVE, _NEGATIVE = "#222222", "#ffffff", "#dddddd", "#0072b2", "#d55e00"
 _FONT = ImageFont.load_default(size=14)
@@ -22,11 +21,11 @@ _FONT = ImageFont.load_default(size=14)
 
 @dataclass
 class Moment:
-    """One step of an episode. road: uint8 (height, width, 3), as a person sees it; obs and reconstruction:
+    """One step of an episode. view: uint8 (height, width, 3), as a person sees it; obs and reconstruction:
     uint8 (64, 64, 3), obs None in a dream, where there is nothing to see; action: float32 (action_size,); reward of
     this step and score with it; step from 1; note: lines about a dream."""
 
-    road: np.ndarray
+    view: np.ndarray
     obs: np.ndarray | None
     reconstruction: np.ndarray
     action: np.ndarray
@@ -40,9 +39,9 @@ def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
     """One picture of the film, 816 x 480."""
     frame = Image.new("RGB", SIZE, _PAPER)
     draw = ImageDraw.Draw(frame)
-    frame.paste(_fitted(moment.road, _ROAD[2:]), _ROAD[:2])
+    frame.paste(_fitted(moment.view, _VIEW[2:]), _VIEW[:2])
     shown = [(0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)]
-    if moment.obs is None:  # road is already what V makes of z
+    if moment.obs is None:  # view is already what V makes of z
         shown = []
         draw.multiline_text((_SIDE_X, 8), moment.note, fill=_INK, font=_FONT, spacing=8)
     for top, title, picture in shown:
@@ -69,7 +68,7 @@ def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float) -> None:
-    """A bar from -1 to 1 with 0 in the middle, 130 wide, in the strip below the road."""
+    """A bar from -1 to 1 with 0 in the middle, 130 wide, in the strip below the view."""
     if name:
         draw.text((x, 408), f"{name} {value:+.2f}", fill=_INK, font=_FONT)
     draw.rectangle((x, 436, x + 130, 456), fill=_FAINT)
@@ -83,12 +82,12 @@ def check_film_path(path: Path) -> None:
         raise UsageError(f"--film {path}: a film ends in {', '.join(SUFFIXES)}")
 
 
-def save_film(frames: list[Image.Image], path: Path) -> None:
+def save_film(frames: list[Image.Image], path: Path, frames_a_second: float) -> None:
     """Writes frames of one size as GIF, WebP or MP4, as the suffix says."""
-    milliseconds = 1000 // FRAMES_A_SECOND
+    milliseconds = round(1000 / frames_a_second)
     with written_aside(path) as aside:
         if path.suffix.lower() == ".mp4":
-            _save_mp4(frames, aside)
+            _save_mp4(frames, aside, frames_a_second)
         elif path.suffix.lower() == ".webp":
             frames[0].save(
                 aside, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
@@ -100,10 +99,10 @@ def save_film(frames: list[Image.Image], path: Path) -> None:
             palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
 
 
-def _save_mp4(frames: list[Image.Image], path: Path) -> None:
+def _save_mp4(frames: list[Image.Image], path: Path, frames_a_second: float) -> None:
     import imageio_ffmpeg
 
-    writer = imageio_ffmpeg.write_frames(str(path), frames[0].size, fps=FRAMES_A_SECOND, quality=7, macro_block_size=2)
+    writer = imageio_ffmpeg.write_frames(str(path), frames[0].size, fps=frames_a_second, quality=7, macro_block_size=2)
     writer.send(None)
     for frame in frames:
         writer.send(frame.tobytes())

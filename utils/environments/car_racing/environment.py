@@ -84,6 +84,7 @@ DESCRIPTION = Description(
     predicts="reward",
     by_keys=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
     max_steps=1000,
+    steps_a_second=50,
     idle_reward=-0.1,
     explorations=EXPLORATIONS,
     baseline="uniform",
