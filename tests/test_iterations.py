@@ -58,12 +58,13 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
         iterations.curve(first)
 
 
-def test_mistakes_are_a_line(runs, tmp_path):
+def test_mistakes_are_a_line(runs, trained, tmp_path):
     for more, expected in (
         (("max_trials=2", "exp_name=fewer"), "taken over"),
         (("z_size=8", "exp_name=other"), "z_size: 6, not 8"),
         (("previous_run=null", "exp_name=nobody"), "whose?"),
         ((f"previous_run={tmp_path}", "exp_name=nowhere"), "no run folder"),
+        ((f"previous_run={trained}/tiny", "exp_name=early"), "the controller is not trained yet"),
     ):
         done = step("01_generate_data.py", runs, *settings(runs), *more)
         assert done.returncode == 2

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import TINY
 from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
+from utils import config, episodes
+from utils.episodes import Series
+from utils.rnn_training import SequenceSet
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +134,21 @@ def test_padding_has_no_part_in_the_loss(model, predicts):
     else:
         expected = -np.where(y > 0, 10 * np.log(special.expit(p)), np.log(special.expit(-p)))
     np.testing.assert_allclose(prediction, expected.mean(), rtol=1e-5)
+
+
+def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(tmp_path):
+    length, time = 40, 10
+    paths = [tmp_path / f"{n}.npz" for n in range(2)]
+    for path, rows in zip(paths, (length, 4)):
+        z = np.repeat(np.arange(rows, dtype=np.float32)[:, None], 6, axis=1)
+        done = np.arange(rows) == rows - 1
+        episodes.save(path, Series(z, z, z[:, :3], z[:, 0], done))
+    sequences = SequenceSet(paths, config.load(TINY, [f"rnn_max_seq_len={time}"]))
+    seen, rng = np.zeros(length), np.random.default_rng(0)
+    for _ in range(2000):
+        batch = sequences.batch(np.array([0, 1]), rng)
+        steps = batch.signal[0].astype(int)
+        np.testing.assert_array_equal(np.diff(steps), 1)
+        seen[steps] += 1
+        np.testing.assert_array_equal(batch.mask[1], [1] * 4 + [0] * 6)
+    assert seen.min() > 0.7 * seen.mean()

@@ -1,9 +1,10 @@
 import os
-import signal
+import signal as signal_module
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -12,7 +13,7 @@ from conftest import ROOT, call, children, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
-from utils import episodes
+from utils import episodes, watching
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
 from utils.dreams import iterations
@@ -86,7 +87,7 @@ def test_an_episode_whose_game_died_is_played_again():
     def kill(*_):
         steps.append(None)
         if len(steps) in (100, 400):
-            os.kill(int(children(os.getpid())[-1]), signal.SIGKILL)
+            os.kill(int(children(os.getpid())[-1]), signal_module.SIGKILL)
 
     try:
         expected = run(envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100)
@@ -99,6 +100,39 @@ def test_an_episode_whose_game_died_is_played_again():
     assert outcomes == expected
     assert len(begun) == len(jobs) + 2
     assert set(begun) == set(range(len(jobs)))
+
+
+def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
+    class Doll:
+        """Stays where it is; sees nothing."""
+
+        config, description, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
+
+        def policy(self, lanes):
+            return self
+
+        def begin(self, lane, job):
+            pass
+
+        def act(self, obs, signal):
+            self.steps += 1
+            if self.steps == self.kill_at:
+                for game in children(os.getpid()):
+                    os.kill(int(game), signal_module.SIGKILL)
+            return np.zeros((2, 1), np.float32)
+
+        def decode(self, z):
+            return np.zeros((1, 64, 64, 3), np.uint8)
+
+    films = []
+    for kill_at in (None, 30):
+        doll = Doll()
+        doll.steps, doll.kill_at = 0, kill_at
+        films.append(watching.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, None, 1))
+    for moment, same in zip(*films, strict=True):
+        assert (moment.step, moment.score) == (same.step, same.score)
+        np.testing.assert_array_equal(moment.view, same.view)
+    assert films[0][-1].score > 50
 
 
 def test_games_end_with_whoever_played_them_even_if_killed():
