@@ -1,8 +1,8 @@
 """Step 4: train M, the MDN-RNN.
 
 M reads a series step by step: the latent vector z, drawn anew from mu and logvar for each batch, the action
-and the previous reward. It learns to predict the next z, as a mixture of normal distributions for each of
-its numbers, and the reward. A run that was stopped goes on from its last minute.
+and the previous reward (or end). It learns to predict the next z, as a mixture of normal distributions for each
+of its numbers, and the reward (or end). A run that was stopped goes on from its last minute.
 
 reads   runs/<exp_name>/series
 writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, TensorBoard's log, state.npz

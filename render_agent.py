@@ -12,8 +12,8 @@ examples
   python render_agent.py runs/quickstart --dream --window
 
 keys in the window
-  m                     you drive, and the agent again
-  arrows                steer, gas and brake
+  m                     you act, and the agent again
+  arrows                a car: steer, gas and brake; Doom: left and right
   shift + up, down      a hotter or colder dream
   d                     flips between dream and reality
   r                     begins again

@@ -3,14 +3,10 @@
 import csv
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
 from utils.dreams import temperatures
 from utils.errors import UsageError
-from utils.files import write_csv, written_aside
+from utils.figures.dream_scores import save_iterations
+from utils.files import write_csv
 from utils.run_folder import RunFolder
 
 COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
@@ -41,20 +37,4 @@ def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) 
 def save_table(rows: list[dict], curves: list[list[dict[str, float]]], path: Path) -> None:
     """Writes `path`, a CSV of what `compare` found, and beside it a picture of the same name: each run's `curve`."""
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
-    figure, panels = plt.subplots(
-        1, len(rows), figsize=(3.6 * len(rows) + 0.6, 4.4), dpi=110, sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, row, points in zip(panels[0], rows, curves):
-        generations = [point["generation"] for point in points]
-        for name, (color, label) in temperatures.CURVES.items():
-            prefix = "dream_evaluation" if name == "dream" else "evaluation"
-            means, stds = ([point[f"{prefix}_{what}"] for point in points] for what in ("mean", "std"))
-            axes.errorbar(generations, means, stds, color=color, fmt="o-", ms=4, capsize=3, lw=1.2, label=label)
-        axes.set_title(f"{row['run']}: {row['episodes']} episodes", fontsize=10)
-        axes.set_xlabel("generation")
-        axes.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("score of an episode, mean +- std")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    with written_aside(path.with_suffix(".png")) as aside:
-        figure.savefig(aside)
-    plt.close(figure)
+    save_iterations(rows, curves, path.with_suffix(".png"))

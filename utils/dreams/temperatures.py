@@ -6,25 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
 
 from utils import watching
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
 from utils.dreams.rollouts import Dreams
 from utils.errors import UsageError
-from utils.files import write_csv, written_aside
+from utils.figures.dream_scores import save_temperatures
+from utils.files import write_csv
 from utils.prerequisites import fingerprint
 from utils.progress import Progress
 from utils.rollouts import Outcome
 from utils.run_folder import RunFolder
 
 STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
-CURVES = {"dream": ("#009e73", "in the dream"), "real": ("#d55e00", "in the real environment")}
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
@@ -80,17 +76,4 @@ def _mean_std(outcomes: list[Outcome]) -> tuple[float, float]:
 def save_table(rows: list[dict], path: Path, title: str, episodes: int) -> None:
     """Writes `path`, a CSV, and a picture of the same name beside it."""
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
-    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=110)
-    temperatures = [row["temperature"] for row in rows]
-    for name, (color, label) in CURVES.items():
-        means, stds = ([row[f"{name}_{what}"] for row in rows] for what in ("mean", "std"))
-        axes.errorbar(temperatures, means, stds, color=color, fmt="o-", capsize=3, lw=1.2, label=label)
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel("temperature of the dream")
-    axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    with written_aside(path.with_suffix(".png")) as aside:
-        figure.savefig(aside)
-    plt.close(figure)
+    save_temperatures(rows, title, episodes, path.with_suffix(".png"))

@@ -10,14 +10,10 @@ from matplotlib import pyplot as plt
 
 from utils.config import Config
 from utils.environments import describe
+from utils.figures.dream_scores import IN_THE_DREAM, OUTSIDE
 from utils.files import written_aside
 
-OURS, EVALUATED, DREAMED, PUBLISHED = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    ("#999999", "#555555"),
-)  # colour-blind-safe (Okabe and Ito)
+OURS, PUBLISHED = "#0072b2", ("#999999", "#555555")
 
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
@@ -40,11 +36,11 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     )  # fmt: skip
     axes.plot(generations, [row["reward_mean"] for row in rows], color=OURS, lw=2, label="candidates, mean")
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    count, curves = config.controller_eval_episode, [("evaluation", EVALUATED, f"fresh {courses}")]
+    count, curves = config.controller_eval_episode, [("evaluation", OUTSIDE, f"fresh {courses}")]
     if config.controller_environment == "dream":
         curves = [
-            ("evaluation", EVALUATED, f"real {courses}"),
-            ("dream_evaluation", DREAMED, "fresh dreams"),
+            ("evaluation", OUTSIDE, f"real {courses}"),
+            ("dream_evaluation", IN_THE_DREAM, "fresh dreams"),
         ]
     for name, color, where in curves:
         axes.errorbar(
