@@ -75,6 +75,20 @@ def test_the_number_of_workers_changes_nothing(uninterrupted, copy_of_trained):
     assert fitness(by_hand).splitlines() == reference
 
 
+def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_stops(copy_of_trained):
+    whole, halves = copy_of_trained("whole"), copy_of_trained("halves")
+    for runs, generations, workers in ((whole, 4, 2), (halves, 2, 1), (halves, 4, 1)):
+        settings = ("controller_environment=dream", f"controller_num_generation={generations}")
+        done = step(SCRIPT, runs, *settings, "--workers", str(workers))
+        assert done.returncode == 0, done.stderr
+    assert "going on after generation 2" in done.stdout
+    assert "in the dream: " in done.stdout
+    assert fitness(whole) == fitness(halves)
+    with open(whole / "tiny/controller/log.csv", newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["evaluation_mean"]) != float(last["dream_evaluation_mean"])
+
+
 def test_a_finished_run_says_so_and_a_longer_one_goes_on(uninterrupted, tmp_path):
     runs = Path(shutil.copytree(uninterrupted, tmp_path / "runs"))
     done = step(SCRIPT, runs, LONG)
