@@ -27,6 +27,7 @@ from utils import command_line, compute
 from utils.errors import UsageError
 from utils.evolution.ranks import usable_cores
 from utils.files import write_csv
+from utils.prerequisites import check_world
 from utils.run_folder import RunFolder
 
 
@@ -47,6 +48,8 @@ def main() -> None:
 
 
 def _quality(run: RunFolder, folder: Path, arguments) -> None:
+    if not arguments.driven:
+        check_world(run, run.read_config())
     compute.start_tensorflow()
     import numpy as np
 

@@ -1,4 +1,5 @@
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,6 +100,15 @@ def test_windows_start_from_held_out_frames(trained):
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
     with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
         quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
+
+
+def test_a_dream_of_another_v_is_not_held_against_reality(copy_of_trained):
+    run = copy_of_trained() / "tiny"
+    source = json.loads((run / "rnn" / "source.json").read_text())
+    (run / "rnn" / "source.json").write_text(json.dumps(source | {"source": "of another V"}))
+    refused = call("study_dream.py", "quality", str(run))
+    assert refused.returncode == 2
+    assert f"{run / 'rnn'} was made from other series than the run has now; delete it" in refused.stderr
 
 
 def test_windows_of_what_the_controller_drives_now(evolved):

@@ -41,6 +41,7 @@ def check(config: Config, run: RunFolder, step: int) -> None:
 
 def check_world(run: RunFolder, config: Config) -> None:
     """Raises `UsageError` if V, M or the series is missing, or one was made from another of them."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
     run.require_episodes(run.series_paths(config), Series, 3)
     run.require(run.rnn_weights, 4, "M is not trained yet")
     v = fingerprint(run.vae_weights)
