@@ -141,6 +141,7 @@ def test_games_end_with_whoever_played_them_even_if_killed():
         "env = describe('WorldModels/TakeCover-v0').make(); env.reset(seed=0)\n"
         "print(flush=True); time.sleep(60)\n"
     )
+    before = set(Path("/dev/shm").glob("ViZDoom*"))
     player = subprocess.Popen([sys.executable, "-c", play], cwd=ROOT, stdout=subprocess.PIPE)
     player.stdout.readline()
     (game,) = children(player.pid)
@@ -150,6 +151,7 @@ def test_games_end_with_whoever_played_them_even_if_killed():
     while Path(f"/proc/{game}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{game}").exists()
+    assert set(Path("/dev/shm").glob("ViZDoom*")) <= before
 
 
 def test_someone_who_moves_lives_longer_than_someone_who_stays():

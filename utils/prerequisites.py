@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from utils.config import Config
+from utils.environments import describe
 from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.files import write_json
@@ -12,10 +13,13 @@ from utils.run_folder import STEPS, RunFolder, previous
 
 
 def check(config: Config, run: RunFolder, step: int) -> None:
-    """Raises `UsageError` if an earlier step of `step` is missing or unfinished, or has been done anew since.
+    """Raises `UsageError` if an earlier step of `step` is missing or unfinished, or has been done anew since, or if
+    its environment cannot be made.
 
     A step that begins writes down what it works from, in its folder's source.json.
     """
+    if step in (1, 5):
+        describe(config.env_name).make().close()  # or says what is not installed
     if step in (2, 3):
         run.require_episodes(run.rollout_paths(config), Rollout, 1)
     if step == 2:

@@ -6,6 +6,7 @@ long as one can. Chapter, "Doom: Take Cover"; paper, section 4.
 
 import functools
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -29,12 +30,14 @@ class TakeCover(gymnasium.Env):
 
     Observation: uint8 (64, 64, 3). Action: float32 (1,) in [-1, 1]: the lower third moves left, the upper one right.
     Reward: 1 for each step. Ends with death, which ViZDoom alone decides. `render()` gives the game's own picture.
-    Raises `EpisodeLost` when the game's process died; the next reset starts another.
+    Raises `UsageError` if ViZDoom is not installed, `EpisodeLost` when the game's process died; the next reset starts
+    another.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_A_SECOND}
 
     def __init__(self, render_mode: str | None = None, screen: str = SCREEN):
+        _vizdoom()
         self.render_mode, self._screen, self._game = render_mode, screen, None
         self.observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
@@ -122,7 +125,16 @@ def _start(screen: str):
     game.set_vizdoom_path(str(Path(__file__).with_name("take_cover_game.sh")))
     game.set_doom_config_path(os.devnull)  # by default all games write the same file
     game.init()
+    _unlink_shared_memory((Path(_scratch().name) / "arguments").read_text())
     return game
+
+
+def _unlink_shared_memory(arguments: str) -> None:
+    """Takes away the names of the memory that the newest game shares with this process, both of which have it open:
+    it is freed with them, however they end, where ViZDoom itself would leave 8 MB behind."""
+    instance = re.search(r"viz_instance_id (\S+)", arguments).group(1)
+    for name in "ViZDoomSM", "ViZDoomMQCtr", "ViZDoomMQDoom":
+        Path("/dev/shm", name + instance).unlink(missing_ok=True)
 
 
 def _uniform(rng: np.random.Generator):

@@ -53,6 +53,10 @@ class Player:
         policy.candidates = part.candidates
         return run(self._envs[:lanes], policy, part.jobs, part.max_steps, patience=part.patience)
 
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
 
 def serve(ranks: Ranks, config: Config, folder: RunFolder) -> None:
     compute.start_tensorflow(threads=1)
@@ -61,5 +65,6 @@ def serve(ranks: Ranks, config: Config, folder: RunFolder) -> None:
     while True:
         _, part = ranks.receive()
         if part is None:
+            player.close()
             return
         ranks.send((part.name, player.play(part)), 0)
