@@ -23,9 +23,9 @@ from utils.progress import Progress
 
 
 def main() -> None:
-    with command_line.step(1, __doc__) as (config, run):
+    with command_line.step(1, __doc__) as (config, run, results):
         frames = collect(config, run, Progress("rollouts", "episodes"))
-        print(f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}")
+        results["rollouts"] = f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}"
 
 
 if __name__ == "__main__":

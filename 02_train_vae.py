@@ -17,16 +17,17 @@ from utils import command_line, compute
 
 
 def main() -> None:
-    with command_line.step(2, __doc__) as (config, run):
+    with command_line.step(2, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.progress import Progress
         from utils.vae_training import train_vae
 
         last = train_vae(config, run, Progress("V", "images"))
-        print(
-            f"held-out reconstruction loss {last['held_out_reconstruction']:.1f}, KL {last['held_out_kl']:.1f}; "
-            f"pictures in {run.vae / 'reconstructions.png'}"
+        results["V"] = str(run.vae_weights)
+        results["held out"] = (
+            f"squared error of a frame {last['held_out_reconstruction']:.1f}, KL {last['held_out_kl']:.1f} nats"
         )
+        results["what it sees"] = str(run.vae / "reconstructions.png")
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from utils import command_line, compute
 
 
 def main() -> None:
-    with command_line.step(3, __doc__) as (config, run):
+    with command_line.step(3, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.encoding import encode_rollouts
         from utils.progress import Progress
 
         frames = encode_rollouts(config, run, Progress("series", "episodes"))
-        print(f"{config.num_episodes} series, {frames} frames in {run.series}")
+        results["series"] = f"{config.num_episodes} episodes, {frames} frames in {run.series}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ and the previous reward (or end). It learns to predict the next z, as a mixture 
 of its numbers, and the reward (or end). A run that was stopped goes on from its last minute.
 
 reads   runs/<exp_name>/series
-writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, TensorBoard's log, state.npz
+writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, mixture.png, TensorBoard's log, state.npz
 
 examples
   python 04_train_rnn.py
@@ -17,7 +17,7 @@ from utils import command_line, compute
 
 
 def main() -> None:
-    with command_line.step(4, __doc__) as (config, run):
+    with command_line.step(4, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.environments import describe
         from utils.progress import Progress
@@ -25,10 +25,12 @@ def main() -> None:
 
         last = train_rnn(config, run, Progress("M", "steps"))
         predicts = describe(config.env_name).predicts
-        print(
-            f"held-out NLL of the next z {last['held_out_nll']:.3f} a dimension, loss of the {predicts} "
-            f"{last[f'held_out_{predicts}']:.3f}; log in {run.rnn / 'log.csv'}"
+        results["M"] = str(run.rnn_weights)
+        results["held out"] = (
+            f"NLL of the next z {last['held_out_nll']:.3f} nats a dimension, loss of the {predicts} "
+            f"{last[f'held_out_{predicts}']:.3f}"
         )
+        results["what it expects"] = str(run.rnn / "mixture.png")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,11 @@ def sample_z(mu, logvar, noise):
     return mu + keras.ops.exp(0.5 * logvar) * noise
 
 
+def information(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """What each dimension of z tells of each frame, in nats: its part of the KL divergence. All (n, z_size)."""
+    return 0.5 * (np.square(mu) + np.exp(logvar) - logvar - 1)
+
+
 @keras.saving.register_keras_serializable("world_models")
 class Sampling(layers.Layer):
     """Draws z anew at each call. Takes mu and logvar, (batch, z_size)."""

@@ -122,7 +122,7 @@ def test_description_fits_the_environment():
     assert env.observation_space == gymnasium.spaces.Box(0, 255, (64, 64, 3), np.uint8)
     assert env.spec.max_episode_steps == description.max_steps
     assert description.baseline in description.explorations
-    assert all(path.is_file() for path in description.published_curves.values())
+    assert all(len(curve.points()) > 1 for curve in description.published_curves)
     with pytest.raises(UsageError, match="did you mean"):
         describe("CarRacing-v3")
 

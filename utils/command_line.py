@@ -1,6 +1,8 @@
 """What the scripts' command lines have in common: arguments, and how errors are shown."""
 
 import argparse
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,10 @@ from utils.config import Config
 from utils.errors import UsageError
 from utils.evolution import ranks
 from utils.files import disk_is_full
-from utils.run_folder import RunFolder, opened
+from utils.progress import Progress, duration
+from utils.run_folder import STEPS, RunFolder, opened
+
+WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -22,6 +27,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument(
         "--config", default="config/carracing.yaml", metavar="FILE", help="configuration of the run (%(default)s)"
     )
+    result.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
     return result
 
@@ -29,16 +35,40 @@ def parser(description: str) -> argparse.ArgumentParser:
 def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namespace]:
     """The configuration that the command line asks for, and its other arguments."""
     arguments = parser.parse_intermixed_args()
+    if arguments.quiet:
+        sys.stdout = open(os.devnull, "w")
+        Progress.hidden = True
     return configuration.load(arguments.config, arguments.overrides), arguments
 
 
 @contextmanager
-def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder]]:
-    """Reads the command line of numbered script `number`, holds its run folder, checks what came before it."""
+def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder, dict[str, str]]]:
+    """Reads the command line of numbered script `number`, holds its run folder, checks what came before it.
+
+    What the script writes into the dictionary is shown at the end.
+    """
     config, _ = configured(parser(description))
     with opened(config, number) as run:
         prerequisites.check(config, run, number)
-        yield config, run
+        if number in WATCHED:
+            print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
+        results = {}
+        with run.timed(number):
+            yield config, run, results
+        summarise(run, number, results)
+
+
+def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
+    """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
+    following = f"python render_agent.py {run.path} --film agent.webp"
+    if number + 1 in STEPS:
+        following = f"python {STEPS[number + 1][1]} {shlex.join(sys.argv[1:])}".rstrip()
+    results = results | {
+        "took": f"{duration(run.timings()[number])} in all",
+        "next": following,
+        "to see it": f"python -m utils.figures {run.path}",
+    }
+    print("\n" + "\n".join(f"  {name:14} {result}" for name, result in results.items()) + "\n", flush=True)
 
 
 def call(main: Callable[[], int | None]) -> None:

@@ -43,14 +43,20 @@ def check(config: Config, run: RunFolder, step: int) -> None:
         check_agent(before)
 
 
-def check_world(run: RunFolder, config: Config) -> None:
-    """Raises `UsageError` if V, M or the series is missing, or one was made from another of them."""
+def check_series(run: RunFolder, config: Config) -> None:
+    """Raises `UsageError` if the rollouts, V or the series is missing, or the series was made by another V."""
+    run.require_episodes(run.rollout_paths(config), Rollout, 1)
     run.require(run.vae_weights, 2, "V is not trained yet")
     run.require_episodes(run.series_paths(config), Series, 3)
+    _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3)
+
+
+def check_world(run: RunFolder, config: Config) -> None:
+    """As `check_series`, and M."""
+    check_series(run, config)
     run.require(run.rnn_weights, 4, "M is not trained yet")
-    v = fingerprint(run.vae_weights)
-    _check_source(run.series, v, "weights of V", 3)
-    _check_source(run.rnn, f"{v}, {config.num_episodes} episodes", "series", 4)
+    source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
+    _check_source(run.rnn, source, "series", 4)
 
 
 def check_agent(run: RunFolder, record: bool = False) -> None:

@@ -6,15 +6,24 @@ import time
 from tqdm import tqdm
 
 
+def duration(seconds: float) -> str:
+    """In words: 12 s, 3 min 20 s, 2 h 05 min."""
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
 class Progress:
     """`start(total)`, `advance(n)`, `close()`. Counts in `unit`."""
 
     QUIET_INTERVAL = 30.0  # seconds between plain lines when the output is not a terminal
+    hidden = False  # --quiet: no bar of this process is shown
 
     def __init__(self, title: str, unit: str):
         self._title, self._unit = title, unit
         self._bar = None
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and not self.hidden
 
     def start(self, total: int, done: int = 0) -> None:
         self._total, self._done, self._first = total, done, done

@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from models.mdn_rnn import MDNRNN, mdn_rnn_losses
-from models.vae import sample_z
+from models.vae import information, sample_z
 from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.environments import describe
 from utils.episodes import Series
+from utils.figures.memory import save_mixture
 from utils.frame_stream import prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
@@ -83,7 +84,12 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, losses, optimizer = make_steps(model, config)
     log_every = max(1, config.rnn_num_steps // NUM_LOGS)
     variables = model.trainable_variables + optimizer.variables
-    training = Training(run.rnn, variables, log_every, config.checkpoint_seconds)
+    shown = episodes.load(max(held_out_paths, key=lambda path: path.stat().st_size), Series)  # the longest
+    dimension = information(shown.mu, shown.logvar).mean(axis=0).argmax()
+    training = Training(
+        run.rnn, variables, log_every, config.checkpoint_seconds, "mixture.png",
+        lambda path: save_mixture(model, shown, dimension, describe(config.env_name).predicts, path),
+    )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
         before.require(before.rnn_weights, 4, "this run goes on from its M")
         load_weights(model, before.rnn_weights)

@@ -7,10 +7,14 @@ runs/<exp_name>/
   series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
   rnn/                   rnn.weights.h5, training state, log
   controller/            best.npz, mean.npz, log.csv, learning curve, resume state
+  figures/, report.html  what `python -m utils.figures` draws and tells
   videos/
+  timings.json           seconds that each step has worked
 """
 
 import contextlib
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from utils import config as configuration
 from utils.config import Config
 from utils.episodes import Rollout, Series, is_whole
 from utils.errors import UsageError
-from utils.files import locked, remove_leftovers, written_aside
+from utils.files import locked, remove_leftovers, write_json, written_aside
 
 STEPS = {
     1: ("rollouts", "01_generate_data.py"),
@@ -37,6 +41,7 @@ class RunFolder:
         self.vae_weights = self.vae / "vae.weights.h5"
         self.rnn_weights = self.rnn / "rnn.weights.h5"
         self.starts = self.series / "starts.npz"
+        self.figures, self.report = path / "figures", path / "report.html"
 
     def rollout(self, index: int) -> Path:
         return self.rollouts / f"episode_{index:05d}.npz"
@@ -58,6 +63,20 @@ class RunFolder:
         """Raises `UsageError` that names the script to run first when an earlier step left no `path`."""
         if not path.exists():
             raise UsageError(f"{path} is missing: {why}; run `python {STEPS[step][1]}` on this configuration first")
+
+    def timings(self) -> dict[int, float]:
+        """Seconds that each step has worked in all; what was killed outright is not in it."""
+        path = self.path / "timings.json"
+        return {int(step): seconds for step, seconds in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    @contextlib.contextmanager
+    def timed(self, step: int) -> Iterator[None]:
+        began, before = time.monotonic(), self.timings().get(step, 0.0) if _begun(self, step) else 0.0
+        try:
+            yield
+        finally:
+            timings = self.timings() | {step: round(before + time.monotonic() - began, 1)}
+            write_json(self.path / "timings.json", timings)
 
     def rollout_paths(self, config: Config) -> list[Path]:
         return [self.rollout(index) for index in range(config.num_episodes)]

@@ -13,16 +13,23 @@ from utils.errors import UsageError
 from utils.files import UNREADABLE, write_csv, write_json, write_npz, written_aside
 from utils.progress import Progress
 
+PICTURE_SECONDS = 60.0
+
 
 class Training:
     """Steps, log and resumable state of one network, in `folder`.
 
     state.npz   every variable of network and optimiser, the step, the log so far
     log.csv     a row each `log_every` steps; the same goes to TensorBoard
+    `picture`   what `draw` makes of the network, each minute or so and at the end; the same goes to TensorBoard
     """
 
-    def __init__(self, folder: Path, variables: list, log_every: int, checkpoint_seconds: float):
+    def __init__(
+        self, folder: Path, variables: list, log_every: int, checkpoint_seconds: float, picture: str,
+        draw: Callable[[Path], None],
+    ):  # fmt: skip
         self._folder, self._variables, self._log_every = folder, variables, log_every
+        self._picture, self._draw = folder / picture, draw
         self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
         self.rows: list[dict[str, float]] = []
@@ -42,8 +49,8 @@ class Training:
                 f"{self._path} is no training state of this network ({error}); delete it to begin again"
             ) from None
 
-    def save(self) -> None:
-        """State first, as one file; the CSV and TensorBoard only show what is in it."""
+    def save(self, drawing: bool) -> None:
+        """State first, as one file; tables, pictures and TensorBoard only show what is in it."""
         arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
         write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **arrays)
         self._write_table()
@@ -52,6 +59,10 @@ class Training:
                 for name, value in row.items():
                     if name != "step":
                         tf.summary.scalar(name, value, step=row["step"])
+            if drawing:
+                self._draw(self._picture)
+                png = tf.io.decode_png(self._picture.read_bytes(), channels=3)
+                tf.summary.image(self._picture.stem, png[None], step=self.step)
         self._writer.flush()
         self._logged = len(self.rows)
 
@@ -72,11 +83,13 @@ class Training:
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
             self._write_table()  # the last kill may have come just before
+            self._draw(self._picture)
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
         sums: dict[str, float] = {}
-        count, saved, began, first = 0, time.monotonic(), time.monotonic(), self.step
+        count, first = 0, self.step
+        saved = drawn = began = time.monotonic()
         for batch in batches:
             losses = {name: float(v) for name, v in train_step(batch, tf.constant(self.step, tf.int64)).items()}
             if not all(math.isfinite(value) for value in losses.values()):
@@ -95,10 +108,13 @@ class Training:
                 speed = (self.step - first) * items_per_step / (time.monotonic() - began)
                 self.rows.append({"step": self.step, **row, "per_second": round(speed, 1)})
                 sums, count, began, first = {}, 0, time.monotonic(), self.step
-            if time.monotonic() - saved > self._checkpoint_seconds or self.step == total_steps:
-                self.save()
+            last = self.step == total_steps
+            if last or time.monotonic() - saved > self._checkpoint_seconds:
+                drawing = last or time.monotonic() - drawn > PICTURE_SECONDS
+                self.save(drawing)
                 saved = time.monotonic()
-            if self.step == total_steps:
+                drawn = saved if drawing else drawn
+            if last:
                 break
         progress.close()
 

@@ -9,7 +9,7 @@ from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.episodes import Rollout
 from utils.errors import UsageError
-from utils.figures.reconstructions import save_reconstructions
+from utils.figures.vision import save_reconstructions
 from utils.frame_stream import FrameStream, prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
@@ -33,11 +33,14 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, optimizer = make_train_step(vae, config)
     log_every = max(1, steps[0] // LOGS_AN_EPOCH)
     variables = vae.vae.trainable_variables + optimizer.variables
-    training = Training(run.vae, variables, log_every, config.checkpoint_seconds)
+    held_out_obs = _spread(held_out_paths, HELD_OUT_FRAMES)
+    training = Training(
+        run.vae, variables, log_every, config.checkpoint_seconds, "reconstructions.png",
+        lambda path: save_reconstructions(vae, held_out_obs, path),
+    )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
         before.require(before.vae_weights, 2, "this run goes on from its V")
         load_weights(vae.vae, before.vae_weights)
-    held_out_obs = _spread(held_out_paths, HELD_OUT_FRAMES)
 
     def held_out() -> dict[str, float]:
         return _held_out(vae, held_out_obs, config)
@@ -45,8 +48,6 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     batches = prefetched(stream.batches(training.step, config.vae_num_epoch), depth=8)
     training.run(sum(steps), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
-    shown = np.linspace(0, len(held_out_obs) - 1, 16).round().astype(int)
-    save_reconstructions(vae, held_out_obs[shown], run.vae / "reconstructions.png")
     return training.last_row()
 
 

@@ -102,6 +102,32 @@ def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, ev
             env.close()
 
 
+def ways(
+    agent: Agent, parameters: np.ndarray, jobs: list[Job], max_steps: int, progress: Progress
+) -> tuple[list[Outcome], list[np.ndarray], list[np.ndarray]]:
+    """Drives every job. Outcomes, where each was after every step, (steps, 2), and what it drove on, (points, 2)."""
+    description = agent.description
+    lanes = min(agent.config.controller_num_lane, len(jobs))
+    envs = [description.make() for _ in range(lanes)]
+    policy = agent.policy(lanes)
+    policy.candidates = parameters[None]
+    places, lines = [[] for _ in jobs], [None] * len(jobs)
+
+    def on_step(lane, job, obs, action, reward, terminated):
+        if lines[job] is None:
+            lines[job] = description.line(envs[lane])
+        places[job].append(description.place(envs[lane]))
+
+    progress.start(len(jobs))
+    outcomes = run(
+        envs, policy, jobs, max_steps, on_step, lambda *_: progress.advance(), on_begin=lambda job: places[job].clear()
+    )
+    progress.close()
+    for env in envs:
+        env.close()
+    return outcomes, [np.array(of_job) for of_job in places], lines
+
+
 def score_baseline(description: Description, jobs: list[Job], stock: bool, max_steps: int, progress: Progress):
     """Outcomes of the random policy that agents are compared with, on the same tracks."""
     env = (description.make_stock if stock else description.make)()

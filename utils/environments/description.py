@@ -1,5 +1,6 @@
 """What the pipeline has to know about an environment beyond Gymnasium's interface."""
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,32 @@ class EpisodeLost(UsageError):
     died. The environment can be reset, and whoever played plays the episode again. Where nobody does, it ends the
     script with its line.
     """
+
+
+@dataclass(frozen=True)
+class PublishedCurve:
+    """path: CSV with generation and mean_reward or mean. cores: it was trained on. seconds_a_generation: where the CSV
+    has no column seconds."""
+
+    label: str
+    path: Path
+    cores: int
+    seconds_a_generation: float | None = None
+
+    def points(self) -> list[tuple[int, float, float]]:
+        """generation, core-hours up to it, score"""
+        with open(self.path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        score = "mean_reward" if "mean_reward" in rows[0] else "mean"
+        return [
+            (
+                generation := int(row["generation"]),
+                (float(row["seconds"]) if "seconds" in row else self.seconds_a_generation * generation)
+                * self.cores / 3600,
+                float(row[score]),
+            )
+            for row in rows
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,8 +71,10 @@ class Description:
     # Each takes a generator and returns a fresh explorer for one episode.
     explorations: dict[str, Callable[[np.random.Generator], Explorer]] = field(hash=False)
     baseline: str  # the exploration that trained agents are compared with
-    # Learning curves to draw behind ours: label to CSV with generation and mean_reward or mean.
-    published_curves: dict[str, Path] = field(hash=False)
+    # Where an agent is at the moment, (x, y), and what it drives on, as a line to be drawn, (points, 2), or none.
+    place: Callable[[gymnasium.Env], tuple[float, float]] = field(hash=False)
+    line: Callable[[gymnasium.Env], np.ndarray] = field(hash=False)
+    published_curves: tuple["PublishedCurve", ...]  # to draw behind ours
 
     @property
     def action_size(self) -> int:

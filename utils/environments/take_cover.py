@@ -171,6 +171,11 @@ def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
     return gymnasium.make("WorldModels/TakeCover-v0", render_mode=render_mode, screen=STOCK_SCREEN)
 
 
+def _place(env: gymnasium.Env) -> tuple[float, float]:
+    variable, game = _vizdoom().GameVariable, env.unwrapped._game
+    return game.get_game_variable(variable.POSITION_X), game.get_game_variable(variable.POSITION_Y)
+
+
 DESCRIPTION = Description(
     env_id="WorldModels/TakeCover-v0",
     course="game",
@@ -185,5 +190,7 @@ DESCRIPTION = Description(
     idle_reward=None,
     explorations={"held": _held, "uniform": _uniform},
     baseline="uniform",
-    published_curves={},
+    place=_place,
+    line=lambda env: np.zeros((0, 2)),
+    published_curves=(),
 )

@@ -27,7 +27,7 @@ class EvolutionLog:
         drawing = row["evaluation_mean"] is not None or time.monotonic() - self._drawn > PICTURE_SECONDS
         self.write_files(state, drawing)
         print(self._line(row, state), flush=True)
-        self._write_tensorboard(row)
+        self._write_tensorboard(row, drawing)
         if drawing:
             self._drawn = time.monotonic()
 
@@ -65,13 +65,15 @@ class EvolutionLog:
     def open_tensorboard(self) -> None:
         from utils.compute import start_tensorflow
 
-        start_tensorflow(threads=1)
-        from tensorboard.summary import Writer
+        self._tf = start_tensorflow(threads=1)
+        self._tensorboard = self._tf.summary.create_file_writer(str(self._run.controller / "tensorboard"))
 
-        self._tensorboard = Writer(str(self._run.controller / "tensorboard"))
-
-    def _write_tensorboard(self, row: dict) -> None:
-        for name, value in row.items():
-            if value is not None and name != "generation":
-                self._tensorboard.add_scalar(f"controller/{name}", value, step=row["generation"])
+    def _write_tensorboard(self, row: dict, drawn: bool) -> None:
+        with self._tensorboard.as_default(step=row["generation"]):
+            for name, value in row.items():
+                if value is not None and name != "generation":
+                    self._tf.summary.scalar(f"controller/{name}", value)
+            if drawn:
+                picture = (self._run.controller / "learning_curve.png").read_bytes()
+                self._tf.summary.image("learning_curve", self._tf.io.decode_png(picture, channels=3)[None])
         self._tensorboard.flush()

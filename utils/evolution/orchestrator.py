@@ -62,8 +62,8 @@ class Crew:
             self._ranks.send(None, rank)
 
 
-def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
-    """Evolves the controller up to `controller_num_generation` generations."""
+def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
+    """Evolves the controller up to `controller_num_generation` generations. Returns what became of it."""
     crew, log = Crew(ranks), EvolutionLog(config, run)
     log.open_tensorboard()  # takes seconds, in which the workers get ready
     crew.wait_for_first()
@@ -124,6 +124,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> None:
         state.save(run.controller)
         log.write(state)
     crew.stop()
+    return state
 
 
 def _statistics(name: str, scores: np.ndarray) -> dict[str, float]:

@@ -25,6 +25,7 @@ def evolve(parser: argparse.ArgumentParser) -> int:
     with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
         if _check(config, run):
             return 0
+    print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
     return mpi.launch(arguments.workers, run.controller / "ranks.json")
 
 
@@ -55,7 +56,9 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
                 write_json(run.controller / "ranks.json", places)
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
-                orchestrate(ranks, config, run)
+                with run.timed(5):
+                    state = orchestrate(ranks, config, run)
+                command_line.summarise(run, 5, _results(state, config, run))
 
             started = True
             ranks.guarded(lead)
@@ -85,3 +88,12 @@ def _check(config: Config, run: RunFolder) -> bool:
         f"{state.generation} generations are done in {run.controller}: {best}raise controller_num_generation to go on"
     )
     return True
+
+
+def _results(state, config: Config, run: RunFolder) -> dict[str, str]:
+    best = "mean of the population {evaluation_mean:.1f} +- {evaluation_std:.1f}, generation {generation}"
+    return {
+        "C": f"{best.format(**state.best)}: {run.controller / 'best.npz'}",
+        "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
+        "how it learned": str(run.controller / "learning_curve.png"),
+    }

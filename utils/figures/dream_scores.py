@@ -2,35 +2,26 @@
 
 from pathlib import Path
 
-import matplotlib
+from utils.figures.style import IN_THE_DREAM, OUTSIDE, figure, save
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-from utils.files import written_aside
-
-IN_THE_DREAM, OUTSIDE = "#009e73", "#d55e00"  # colour-blind-safe (Okabe and Ito)
 _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the real environment"))
 
 
 def save_temperatures(rows: list[dict], title: str, episodes: int, path: Path) -> None:
     """rows: as `utils.dreams.temperatures.evaluate` returns them."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=110, layout="constrained")
+    drawn, ((axes,),) = figure(7, 4.5)
     for name, color, label in _CURVES:
         _draw(axes, rows, "temperature", name, color, label)
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("temperature of the dream")
     axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
     axes.legend()
-    _save(figure, path)
+    save(drawn, path)
 
 
 def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
     """rows, curves: as `compare` and `curve` of `utils.dreams.iterations` return them, a panel for each run."""
-    width = 3.6 * len(rows) + 0.6
-    figure, panels = plt.subplots(
-        1, len(rows), figsize=(width, 4.4), dpi=110, sharey=True, squeeze=False, layout="constrained"
-    )
+    drawn, panels = figure(3.6 * len(rows) + 0.6, 4.4, 1, len(rows), sharey=True)
     for axes, row, points in zip(panels[0], rows, curves):
         for name, color, label in _CURVES:
             prefix = "dream_evaluation" if name == "dream" else "evaluation"
@@ -38,17 +29,11 @@ def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> N
         axes.set_title(f"{row['run']}: {row['episodes']} episodes", fontsize=10)
         axes.set_xlabel("generation")
     panels[0, 0].set_ylabel("score of an episode, mean +- std")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _save(figure, path)
+    drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    save(drawn, path)
 
 
 def _draw(axes, rows: list[dict], x: str, name: str, color: str, label: str) -> None:
     xs, means, stds = ([row[key] for row in rows] for key in (x, f"{name}_mean", f"{name}_std"))
     axes.errorbar(xs, means, stds, color=color, fmt="o-", ms=5, capsize=3, lw=1.2, label=label)
     axes.grid(alpha=0.3)
-
-
-def _save(figure, path: Path) -> None:
-    with written_aside(path) as aside:
-        figure.savefig(aside)
-    plt.close(figure)

@@ -1,65 +1,79 @@
-"""The learning curve of step 5 with those that were published behind it."""
+"""The learning curve of step 5 with those that were published behind it, by generation and by what they cost."""
 
-import csv
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+import numpy as np
 
 from utils.config import Config
 from utils.environments import describe
-from utils.figures.dream_scores import IN_THE_DREAM, OUTSIDE
-from utils.files import written_aside
+from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, save
 
-OURS, PUBLISHED = "#0072b2", ("#999999", "#555555")
+PUBLISHED = ("#aaaaaa", "#555555")
 
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     """rows: the evolution's log, one dictionary a generation."""
-    figure, axes = plt.subplots(figsize=(9, 6), dpi=110, layout="constrained")
-    last, description = rows[-1]["generation"], describe(config.env_name)
-    courses = f"{description.course}s"
-    for color, (label, file) in zip(PUBLISHED, description.published_curves.items()):
-        with open(file, newline="") as opened:
-            published = [row for row in csv.DictReader(opened) if int(row["generation"]) <= last]
-        key = "mean_reward" if published and "mean_reward" in published[0] else "mean"
-        generations = [int(row["generation"]) for row in published]
-        axes.plot(generations, [float(row[key]) for row in published], color=color, lw=1.2, label=label)
-    generations = [row["generation"] for row in rows]
-    axes.fill_between(
-        generations,
-        [row["reward_min"] for row in rows],
-        [row["reward_max"] for row in rows],
-        color=OURS, alpha=0.15, lw=0, label="candidates, worst to best",
-    )  # fmt: skip
-    axes.plot(generations, [row["reward_mean"] for row in rows], color=OURS, lw=2, label="candidates, mean")
-    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    count, curves = config.controller_eval_episode, [("evaluation", OUTSIDE, f"fresh {courses}")]
-    if config.controller_environment == "dream":
-        curves = [
-            ("evaluation", OUTSIDE, f"real {courses}"),
-            ("dream_evaluation", IN_THE_DREAM, "fresh dreams"),
-        ]
-    for name, color, where in curves:
-        axes.errorbar(
-            [row["generation"] for row in evaluated],
-            [row[f"{name}_mean"] for row in evaluated],
-            [row[f"{name}_std"] for row in evaluated],
-            color=color, fmt="o", ms=5, capsize=3, lw=1.2, label=f"mean of the population in {count} {where}, +- std",
-        )  # fmt: skip
-    axes.set_xlabel("generation")
-    axes.set_ylabel("score of an episode")
+    description, dreamed = describe(config.env_name), config.controller_environment == "dream"
+    last = rows[-1]["generation"]
+    published = [(curve.label, list(zip(*curve.points()))) for curve in description.published_curves]
+    drawn, ((by_generation, by_cost),) = figure(13, 6, 1, 2, sharey=True)
+    for color, (label, (generations, core_hours, scores)) in zip(PUBLISHED, published):
+        shown = np.array(generations) <= max(last, 20)
+        by_generation.plot(np.array(generations)[shown], np.array(scores)[shown], color=color, lw=1.2, label=label)
+        begun = np.array(core_hours) > 0
+        by_cost.plot(np.array(core_hours)[begun], np.array(scores)[begun], color=color, lw=1.2)
+
+    generation = np.array([row["generation"] for row in rows])
+    core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
+    evaluated = np.array([row["evaluation_mean"] is not None for row in rows])
+    count, courses = config.controller_eval_episode, f"{description.course}s"
+    points = [("evaluation", OUTSIDE, f"{'real' if dreamed else 'fresh'} {courses}")]
+    if dreamed:
+        points.append(("dream_evaluation", IN_THE_DREAM, "fresh dreams"))
+    for axes, x in ((by_generation, generation), (by_cost, core_hours)):
+        low, high, mean = ([row[f"reward_{name}"] for row in rows] for name in ("min", "max", "mean"))
+        axes.fill_between(x, low, high, color=CANDIDATES, alpha=0.15, lw=0, label="candidates, worst to best")
+        axes.plot(x, mean, color=CANDIDATES, lw=2, label="candidates, mean")
+        for name, color, where in points:
+            means, stds = (
+                [row[f"{name}_{what}"] for row in rows if row["evaluation_mean"] is not None]
+                for what in ("mean", "std")
+            )
+            label = f"mean of the population in {count} {where}, +- std"
+            axes.errorbar(x[evaluated], means, stds, color=color, fmt="o", ms=5, capsize=3, lw=1.2, label=label)
+        axes.axhline(0, color=GREY, lw=0.6)
+        axes.grid(alpha=0.3)
+    by_generation.set_xlabel("generation")
+    by_generation.set_ylabel("score of an episode")
+    by_cost.set_xscale("log")
+    by_cost.set_xlabel("core-hours of step 5")
     count = config.controller_num_episode
     episodes = "1 episode" if count == 1 else f"{count} episodes"
-    where = f" dreamed at temperature {config.controller_temperature:g}" if len(curves) > 1 else ""
-    axes.set_title(
+    where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
+    drawn.suptitle(
         f"{config.exp_name}: {config.population} candidates x {episodes} "
         f"of at most {config.controller_max_frames} steps{where}"
     )
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    with written_aside(path) as aside:
-        figure.savefig(aside)
-    plt.close(figure)
+    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    save(drawn, path)
+
+
+def save_losses(vae_rows: list[dict], rnn_rows: list[dict], predicts: str, path: Path) -> None:
+    """vae_rows, rnn_rows: the logs of steps 2 and 4. predicts: what M predicts beside z, "reward" or "done"."""
+    drawn, panels = figure(13, 3.6, 1, 4)
+    for axes, rows, name, label in zip(
+        panels[0],
+        (vae_rows, vae_rows, rnn_rows, rnn_rows),
+        ("reconstruction", "kl", "nll", predicts),
+        ("V: squared error of a frame", "V: KL, nats a frame", "M: NLL of z, nats a dimension",
+         "M: squared error of the reward" if predicts == "reward" else "M: weighted cross-entropy of the end"),
+    ):  # fmt: skip
+        steps = [row["step"] for row in rows]
+        axes.plot(steps, [row[name] for row in rows], color=CANDIDATES, lw=1.6, label="in training")
+        held_out = [row[f"held_out_{name}"] for row in rows]
+        axes.plot(steps, held_out, "o", ms=4, color=OUTSIDE, label="held out")
+        axes.set_xlabel("iterations")
+        axes.set_title(label, fontsize=10)
+        axes.grid(alpha=0.3)
+    panels[0, 0].legend()
+    save(drawn, path)

@@ -12,7 +12,7 @@ from utils.environments.car_racing.car import Car
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.environments.car_racing.picture import Picture
 from utils.environments.car_racing.track import TileListener, World
-from utils.environments.description import Description
+from utils.environments.description import Description, PublishedCurve
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 
@@ -88,8 +88,17 @@ DESCRIPTION = Description(
     idle_reward=-0.1,
     explorations=EXPLORATIONS,
     baseline="uniform",
-    published_curves={
-        "the original (hardmaru): candidates, mean": _PUBLISHED / "learning_curve_carracing_hardmaru.csv",
-        "zacwellmer: mean of the population on 128 tracks": _PUBLISHED / "evaluations_carracing_wellmer.csv",
-    },
+    place=lambda env: tuple(env.unwrapped.car.hull.position),
+    line=lambda env: np.array(env.unwrapped.track)[:, 2:],
+    published_curves=(
+        PublishedCurve(
+            "the original (hardmaru): candidates, mean", _PUBLISHED / "learning_curve_carracing_hardmaru.csv", 64
+        ),
+        PublishedCurve(
+            "zacwellmer: mean of the population on 128 tracks",
+            _PUBLISHED / "evaluations_carracing_wellmer.csv",
+            64,
+            seconds_a_generation=6450,
+        ),
+    ),
 )

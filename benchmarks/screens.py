@@ -1,0 +1,72 @@
+"""Which of ViZDoom's screens is small enough, and still shows fireballs at 64x64?
+
+    python -m benchmarks.screens
+
+Plays the same games on each screen, counts the pixels of fireballs that are left at 64x64, and puts what is seen side
+by side in benchmarks/results/screens.png.
+"""
+
+import time
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.report import RESULTS, store
+from utils.environments import describe
+from utils.environments.take_cover import MAX_STEPS, TakeCover
+from utils.rollouts import ExplorationPolicy, Job, run
+
+SCREENS = ("RES_160X120", "RES_200X150", "RES_320X240", "RES_640X480")
+GAMES, SHOWN, SIDE, GAP = 20, 8, 144, 4
+
+
+def main() -> None:
+    table, pictures = {}, {}
+    for screen in SCREENS:
+        pictures[screen], seconds = _play(screen)
+        fireballs = _fire(pictures[screen])
+        table[screen] = {
+            "steps": len(pictures[screen]),
+            "steps_a_second": round(len(pictures[screen]) / seconds),
+            "pictures_with_fireballs": round(float((fireballs > 0).mean()), 4),
+            "pixels_of_fireballs": round(float(fireballs.mean()), 3),
+        }
+        print(f"{screen:12}", *(f"{name} {value:<8}" for name, value in table[screen].items()))
+    store("screens", {"games": GAMES, "screens": table})
+    _save(pictures)
+
+
+def _play(screen: str) -> tuple[np.ndarray, float]:
+    """All observations of the games, uint8 (steps, 64, 64, 3), and the seconds that they took."""
+    env, seen = TakeCover(screen=screen), []
+    policy = ExplorationPolicy(describe("WorldModels/TakeCover-v0").explorations["held"], 1)
+    run([env], policy, [Job(0, 0)], 20)  # starts the game
+    began = time.perf_counter()
+    run([env], policy, [Job(seed, seed) for seed in range(GAMES)], MAX_STEPS, lambda *step: seen.append(step[2].copy()))
+    seconds = time.perf_counter() - began
+    env.close()
+    return np.stack(seen), seconds
+
+
+def _fire(obs: np.ndarray) -> np.ndarray:
+    """How many pixels of each picture are as bright and yellow as nothing but fireballs are, (steps,)."""
+    red, green, blue = np.moveaxis(obs.astype(int), -1, 0)
+    return ((red > 180) & (green > 150) & (red > blue + 40)).sum(axis=(1, 2))
+
+
+def _save(pictures: dict[str, np.ndarray]) -> None:
+    fireballs = _fire(pictures[SCREENS[-1]])
+    chosen = np.flatnonzero(fireballs)[:: max(1, np.count_nonzero(fireballs) // SHOWN)][:SHOWN]
+    sheet = Image.new("RGB", (84 + SHOWN * (SIDE + GAP), len(SCREENS) * (SIDE + GAP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, screen in enumerate(SCREENS):
+        y = row * (SIDE + GAP)
+        draw.text((GAP, y + SIDE // 2), screen.removeprefix("RES_").lower(), "black", ImageFont.load_default(size=14))
+        for column, step in enumerate(chosen):
+            picture = Image.fromarray(pictures[screen][step]).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+            sheet.paste(picture, (84 + column * (SIDE + GAP), y))
+    sheet.save(RESULTS / "screens.png")
+
+
+if __name__ == "__main__":
+    main()

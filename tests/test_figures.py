@@ -1,0 +1,143 @@
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, call, step
+from PIL import Image
+from scipy import stats
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from models.mdn_rnn import MDNRNN
+from models.vae import information
+from utils import watching
+from utils.environments import describe
+from utils.episodes import Series
+from utils.figures import memory
+from utils.figures.story import FIGURES
+from utils.figures.subject import Subject
+from utils.progress import Progress, duration
+from utils.run_folder import RunFolder
+
+
+def draw(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "utils.figures", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
+    run = shutil.copytree(evolved / "tiny", tmp_path / "tiny")
+    done = draw(run, "--episodes", "2")
+    assert done.returncode == 0, done.stderr
+    for name in FIGURES:
+        with Image.open(run / "figures" / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+    page = (run / "report.html").read_text()
+    embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}
+    assert {(run / "figures" / f"{name}.png").read_bytes() for name in FIGURES} <= embedded
+    assert not re.search(r"(src|href)=\"(?!data:)", page)  # nothing from anywhere else
+    assert "controller_num_generation" in page
+    timings = json.loads((run / "timings.json").read_text())
+    assert sorted(timings) == ["1", "2", "3", "4", "5"]
+    assert duration(timings["5"]) in page
+
+
+def test_of_an_unfinished_run_what_there_is_is_drawn(tmp_path):
+    assert step("01_generate_data.py", tmp_path).returncode == 0
+    done = draw(tmp_path / "tiny")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "tiny" / "figures").iterdir()] == ["frames.png"]
+    assert "prior: not drawn:" in done.stdout
+    assert "run `python 02_train_vae.py`" in done.stdout
+    assert "1. Random rollouts" in (tmp_path / "tiny" / "report.html").read_text()
+    refused = draw(tmp_path / "tiny", "prior")
+    assert refused.returncode == 2
+    assert "run `python 02_train_vae.py`" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("priors",), "no such figure; there are frames,"),
+        (("mixture", "--dimension", "99"), "--dimension 99: 0 to 5 are there"),
+        (("ways", "--episodes", "0"), "--episodes 0: at least 1 is needed"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(trained, arguments, message):
+    refused = draw(trained / "tiny", *arguments)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+
+
+def test_information_is_the_divergence_from_the_prior():
+    mu, logvar = np.float32([[0.0, 1.5]]), np.float32([[0.0, -2.0]])
+    x = np.linspace(-12, 12, 200001)
+    ours, prior = stats.norm(1.5, np.exp(-1)), stats.norm
+    expected = np.trapezoid(ours.pdf(x) * (ours.logpdf(x) - prior.logpdf(x)), x)
+    np.testing.assert_allclose(information(mu, logvar), [[0, expected]], atol=1e-5)
+
+
+def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
+    rnn = MDNRNN(4, 1, 8, 2, seed=0)
+    series = Series(
+        np.ones((9, 4), np.float32), np.full((9, 4), -40, np.float32), np.zeros((9, 1), np.float32),
+        np.zeros(9, np.float32), np.zeros(9, bool),
+    )  # fmt: skip
+    rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], -1e3])
+    lived = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    assert lived.shape == (3, 9, 4)
+    np.testing.assert_allclose(lived[:, 0], 1, atol=1e-6)
+    assert np.isfinite(lived).all()
+    assert len(np.unique(lived[:, 8], axis=0)) == 3
+    rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], 1e3])
+    lived = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    assert np.isfinite(lived[:, 0]).all()
+    assert np.isnan(lived[:, 1:]).all()
+
+
+def test_ways_are_where_the_car_was(evolved):
+    subject = Subject(RunFolder(evolved / "tiny"))
+    jobs = watching.jobs_on(1000, 3)
+    outcomes, ways, lines = watching.ways(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
+    for job, outcome, way, line in zip(jobs, outcomes, ways, lines):
+        assert way.shape == (outcome.steps, 2)
+        env = describe("WorldModels/CarRacing-v3").make()
+        env.reset(seed=job.env_seed)
+        assert np.linalg.norm(way[0] - env.unwrapped.car.hull.position) < 1
+        assert np.abs(np.diff(way, axis=0)).max() < 3
+        np.testing.assert_array_equal(line, np.array(env.unwrapped.track)[:, 2:])
+
+
+def test_tensorboard_has_the_pictures(evolved):
+    for folder, tag in (("vae", "reconstructions"), ("rnn", "mixture"), ("controller", "learning_curve")):
+        log = EventAccumulator(str(evolved / "tiny" / folder / "tensorboard"))
+        log.Reload()
+        assert tag in log.Tags()["tensors"]
+
+
+def test_quiet_is_quiet_and_others_end_with_what_comes_next(tmp_path):
+    quiet = step("01_generate_data.py", tmp_path, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    again = step("01_generate_data.py", tmp_path)
+    assert "next           python 02_train_vae.py --config" in again.stdout
+    refused = step("03_generate_rnn_data.py", tmp_path, "--quiet")
+    assert refused.returncode == 2
+    assert "02_train_vae.py" in refused.stderr
+
+
+def test_durations_in_words():
+    assert [duration(s) for s in (0.4, 59.6, 3599, 3661)] == ["0 s", "1 min 00 s", "59 min 59 s", "1 h 01 min"]
+
+
+def test_help_of_every_script_has_three_commands():
+    for script in sorted(path.name for path in ROOT.glob("0*.py")):
+        shown = call(script, "--help").stdout
+        assert shown.count(f"python {script}") >= 3
+        for word in ("reads", "writes", "--quiet"):
+            assert word in shown

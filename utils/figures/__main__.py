@@ -1,0 +1,65 @@
+"""Draw what a run has learned, and tell it on one page.
+
+RUN is a run folder (runs/<exp_name>). Without NAMEs every figure is drawn that the steps done so far allow, and the
+page RUN/report.html, which holds all of them and needs nothing else.
+
+reads   runs/<exp_name>: whatever is there
+writes  runs/<exp_name>/figures/NAME.png, and report.html
+
+examples
+  python -m utils.figures runs/quickstart
+  python -m utils.figures runs/quickstart traversal prior
+  python -m utils.figures runs/quickstart mixture --dimension 7
+  python -m utils.figures runs/quickstart ways --episodes 25
+"""
+
+import argparse
+from pathlib import Path
+
+from utils import command_line, compute
+from utils.errors import UsageError
+from utils.run_folder import RunFolder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of figures: all that can be drawn, and the page")
+    parser.add_argument("--episodes", type=int, default=100, metavar="N", help="played for `ways` (%(default)s)")
+    parser.add_argument("--dimension", type=int, metavar="D", help="of z, for `mixture` (the most telling one)")
+    arguments = parser.parse_args()
+    if arguments.episodes < 1:
+        raise UsageError(f"--episodes {arguments.episodes}: at least 1 is needed")
+    run = RunFolder(arguments.run)
+    config = run.read_config()
+    if arguments.dimension is not None and not 0 <= arguments.dimension < config.z_size:
+        raise UsageError(f"--dimension {arguments.dimension}: 0 to {config.z_size - 1} are there")
+    compute.start_tensorflow()
+    from utils.figures.report import save_report
+    from utils.figures.story import FIGURES
+    from utils.figures.subject import Subject
+
+    for name in arguments.names:
+        if name not in FIGURES:
+            raise UsageError(f"{name}: no such figure; there are {', '.join(FIGURES)}")
+    subject = Subject(run, arguments.episodes, arguments.dimension)
+    for name in arguments.names or FIGURES:
+        path = run.figures / f"{name}.png"
+        try:
+            FIGURES[name].save(subject, path)
+        except UsageError as error:
+            if arguments.names:
+                raise
+            print(f"{name}: not drawn: {error}")
+            path.unlink(missing_ok=True)  # one that is there shows what has been done anew since
+        else:
+            print(f"{name}: {path}", flush=True)
+    if not arguments.names:
+        save_report(run)
+        print(f"all of it on one page: {run.report}")
+
+
+if __name__ == "__main__":
+    command_line.call(main)

@@ -1,0 +1,76 @@
+"""What C does: its weights, and where it drives."""
+
+from pathlib import Path
+
+import numpy as np
+
+from utils.config import Config
+from utils.environments.description import Description
+from utils.figures.style import FAINT, INK, ORANGE, figure, save
+
+
+def save_weights(parameters: np.ndarray, config: Config, description: Description, title: str, path: Path) -> None:
+    """parameters: float32 (num_parameters,), as `models.controller` lays them out. A row for each action, a picture
+    for each of z, h and c that the controller reads; all on one scale."""
+    sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
+    names = description.action_names
+    features = sum(sizes[name] for name in config.controller_inputs)
+    weights = parameters[: features * len(names)].reshape(features, len(names))
+    biases = parameters[features * len(names) :]
+    parts = np.split(weights, np.cumsum([sizes[name] for name in config.controller_inputs])[:-1])
+    height = 8 if features <= 400 else 16
+    shapes = [(height, -(-sizes[name] // height)) for name in config.controller_inputs]
+    drawn, panels = figure(
+        2.2 + 0.16 * sum(columns for _, columns in shapes) + len(shapes),
+        1.0 + len(names) * (0.55 + 0.16 * height),
+        len(names), len(parts), width_ratios=[columns for _, columns in shapes],
+    )  # fmt: skip
+    most = float(np.percentile(np.abs(weights), 99.5))
+    for row, action in enumerate(names):
+        for column, (part, shape, name) in enumerate(zip(parts, shapes, config.controller_inputs)):
+            axes = panels[row, column]
+            cells = np.full(shape[0] * shape[1], np.nan)
+            cells[: len(part)] = part[:, row]
+            picture = axes.imshow(cells.reshape(shape), cmap="PuOr", vmin=-most, vmax=most)
+            axes.set_xticks([]), axes.set_yticks([])
+            if row == 0:
+                axes.set_title(f"{name} ({len(part)})", fontsize=10)
+            axes.set_xlabel(f"mean |weight| {np.abs(part[:, row]).mean():.2f}", fontsize=8)
+        bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
+        panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
+    drawn.colorbar(picture, ax=panels, label="weight", shrink=0.8)
+    drawn.suptitle(f"The {len(parameters)} weights of C: {title}", fontsize=11)
+    save(drawn, path)
+
+
+def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[float], title: str, path: Path) -> None:
+    """Where episodes went, each on its own course, the worst first.
+
+    ways: of each episode where it was at each step, float (steps, 2); courses: what it was on, as a line to be drawn,
+    (points, 2), empty where there is nothing to show; scores: one each. Colour: how long it was at each place.
+    """
+    order = np.argsort(scores)
+    columns = max(1, round(np.sqrt(len(order) * 1.25)))
+    rows = -(-len(order) // columns)
+    drawn, panels = figure(1.16 * columns, 1.3 * rows + 0.6, rows, columns)
+    for axes in panels.ravel():
+        axes.axis("off")
+    everything = np.concatenate([*ways, *(course for course in courses if len(course))])
+    for axes, episode in zip(panels.ravel(), order):
+        way, course = ways[episode], courses[episode]
+        extent = np.concatenate([way, course]) if len(course) else everything
+        low, high = extent.min(axis=0), extent.max(axis=0)
+        centre, half = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6
+        if len(course):
+            axes.plot(*course.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
+        cells = 40
+        edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
+        heat, _, _ = np.histogram2d(*way.T, bins=edges)
+        heat = np.where(heat > 0, np.log1p(heat), np.nan)
+        axes.pcolormesh(*edges, heat.T, cmap="viridis_r", vmin=0, vmax=np.log1p(100), zorder=2, rasterized=True)
+        axes.plot(*way[-1], "x", ms=5, mew=1.5, color=ORANGE, zorder=3)
+        axes.set_xlim(edges[0][0], edges[0][-1]), axes.set_ylim(edges[1][0], edges[1][-1])
+        axes.set_aspect("equal")
+        axes.set_title(f"{scores[episode]:.0f}", fontsize=9, pad=1, color=INK)
+    drawn.suptitle(title, fontsize=11)
+    save(drawn, path)

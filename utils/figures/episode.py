@@ -1,0 +1,37 @@
+"""Forty frames of an episode, with what was done and what it gave."""
+
+from pathlib import Path
+
+from utils.environments.description import Description
+from utils.episodes import Rollout
+from utils.figures.style import Sheet, save
+
+FIRST, COUNT, COLUMNS, SIDE = 40, 40, 10, 112
+
+
+def save_frames(rollout: Rollout, description: Description, path: Path) -> None:
+    """The chapter shows frames 40 to 59 of an episode; here it is 40 to 79, or the last ones of a shorter one."""
+    obs, action, reward = rollout.obs, rollout.action, rollout.reward
+    first = max(0, min(FIRST, len(obs) - COUNT))
+    steps = range(first, min(first + COUNT, len(obs)))
+    names = description.action_names
+    height = SIDE + 24 + 17 * len(names) + 12
+    rows = -(-len(steps) // COLUMNS)
+    title = f"Frames {steps[0]} to {steps[-1]} of an episode, below each the action and the reward that followed"
+    sheet = Sheet(2 * Sheet.MARGIN + COLUMNS * (SIDE + Sheet.GAP), Sheet.TITLE + rows * height + Sheet.GAP, title)
+    most = max(abs(float(reward[t])) for t in steps) or 1.0
+    for index, t in enumerate(steps):
+        x = Sheet.MARGIN + index % COLUMNS * (SIDE + Sheet.GAP)
+        y = Sheet.TITLE + index // COLUMNS * height
+        sheet.paste(x, y, obs[t], SIDE)
+        sheet.label(x, y, str(t))
+        y += SIDE + 3
+        for name, value in zip(names, action[t]):
+            sheet.text(x, y, name, 11)
+            sheet.text(x + SIDE, y, f"{value:+.2f}", 11, anchor="ra")
+            sheet.bar(x + 42, y + 4, 36, float(value))
+            y += 17
+        sheet.text(x, y, "reward", 11)
+        sheet.text(x + SIDE, y, f"{reward[t]:+.1f}", 11, anchor="ra")
+        sheet.bar(x + 42, y + 4, 36, float(reward[t]) / most)
+    save(sheet, path)

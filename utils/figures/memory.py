@@ -1,0 +1,117 @@
+"""What M foretells: the mixture of the next z step by step, and whole dreams beside the episode they start from."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.dream import Dream
+from models.mdn_rnn import MDNRNN, end_probability
+from models.vae import VAE, obs_from_images, sample_z
+from utils.episodes import Series
+from utils.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
+
+FIRST, STEPS = 40, 160  # of an episode: where the mixture is shown, for how long
+DREAMS, COLUMNS, SIDE = 3, 11, 112
+
+
+def drawn_z(series: Series) -> np.ndarray:
+    """An episode's z as M learns it, drawn from (mu, logvar), float32 (T, z_size)."""
+    rng = np.random.default_rng(0)
+    return np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
+
+
+def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, path: Path) -> None:
+    """Over some steps of an episode: the density that M gave the next z in `dimension` before it came, the weights of
+    the mixture's components, and what M foretold of the reward or the end, `predicts`."""
+    z = drawn_z(series)
+    signal = getattr(series, predicts).astype(np.float32)
+    before = np.r_[np.float32(0), signal[:-1]]
+    outputs = rnn(np.concatenate([z, series.action, before[:, None]], axis=1)[None])
+    mixture, prediction = rnn.split(outputs[0])
+    first = max(0, min(FIRST, len(z) - 1 - STEPS))
+    steps = np.arange(first, min(first + STEPS, len(z) - 1))
+    logpi, mu, logvar = (np.asarray(part)[steps, dimension] for part in mixture)
+    came = z[steps + 1, dimension]
+
+    drawn, panels = figure(12, 8.4, 3, sharex=True, height_ratios=(2.4, 0.8, 1.1))
+    density, weights, told = panels[:, 0]
+    margin = 0.15 * np.ptp(came) + 0.3
+    grid = np.linspace(came.min() - margin, came.max() + margin, 240)
+    deviation = (grid[:, None, None] - mu) * np.exp(-0.5 * logvar)
+    log_normal = -0.5 * np.square(deviation) - 0.5 * logvar - 0.5 * np.log(2 * np.pi)
+    probability = np.exp(logpi + log_normal).sum(axis=-1)
+    # A column's peak is 1: sharp and broad predictions are both to be seen.
+    shown = probability / probability.max(axis=0)
+    density.pcolormesh(steps + 1, grid, shown, cmap="Blues", vmin=0, vmax=1, shading="nearest", rasterized=True)
+    density.plot(steps + 1, came, ".", ms=5, color=ORANGE, label="z that came")
+    density.plot(steps + 1, series.mu[steps + 1, dimension], lw=1, color=INK, label="its mean, mu")
+    density.set_ylabel(f"z {dimension}")
+    density.legend(title="blue: what M foretold one step before", ncols=2)
+    colors = (BLUE, ORANGE, GREEN, PURPLE, SKY)
+    order = np.argsort(-np.exp(logpi).mean(axis=0))
+    weights.stackplot(steps + 1, np.exp(logpi[:, order]).T, colors=[colors[i % 5] for i in range(len(order))], lw=0)
+    weights.set_ylim(0, 1)
+    weights.set_ylabel(f"weights of the\n{len(order)} components")
+    if predicts == "reward":
+        told.plot(steps, signal[steps], lw=1, color=INK, label="reward that came")
+        told.plot(steps, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
+        told.set_ylabel("reward of a step")
+    else:
+        told.plot(steps, signal[steps], lw=1, color=INK, label="the end")
+        told.plot(steps, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
+        told.set_ylabel("probability")
+    told.legend(loc="upper left", ncols=2)
+    told.set_xlabel("step of the episode")
+    told.set_xlim(steps[0], steps[-1] + 1)
+    for axes in (density, told):
+        axes.grid(alpha=0.3)
+    drawn.suptitle("What M foretells of one dimension of z, one step ahead, in an episode it never learned from")
+    save(drawn, path)
+
+
+def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float) -> np.ndarray:
+    """`count` dreams that begin with the first z of an episode and are given its actions: z, float32
+    (count, steps + 1, z_size), NaN after a dream's end."""
+    dream = Dream(rnn, predicts)
+    step = tf.function(dream.step, autograph=False)
+    rng = np.random.default_rng(0)
+    state = dream.begin(np.repeat(drawn_z(series)[:1], count, axis=0))
+    lived, alive = [state.z.numpy()], np.ones((count, 1), bool)
+    shape = (count, rnn.z_size)
+    for t in range(steps):
+        actions = np.repeat(series.action[t : t + 1], count, axis=0)
+        noise = rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
+        state, _, done = step(state, actions, np.float32(temperature), *noise)
+        alive = alive & ~done.numpy()[:, None]
+        lived.append(np.where(alive, state.z.numpy(), np.nan))
+    return np.stack(lived, axis=1)
+
+
+def save_dreams_beside(
+    vae: VAE, rnn: MDNRNN, predicts: str, series: Series, obs: np.ndarray, temperature: float, path: Path
+) -> None:
+    """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`. Dreams that start as it did and go on by
+    themselves with its actions, below it."""
+    length = min(len(obs) - 1, 250)
+    lived = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
+    times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
+    sheet = Sheet(
+        2 * Sheet.MARGIN + 70 + len(times) * (SIDE + Sheet.GAP),
+        Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
+        "An episode, and dreams that start as it did: M is given the same actions and nothing else "
+        f"(temperature {temperature:g})",
+    )
+    for row in range(DREAMS + 1):
+        y = Sheet.TITLE + 22 + row * (SIDE + Sheet.GAP)
+        sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, f"dream {row}" if row else "reality", 14)
+        for column, t in enumerate(times):
+            x = Sheet.MARGIN + 70 + column * (SIDE + Sheet.GAP)
+            if row == 0:
+                sheet.text(x, Sheet.TITLE, f"step {t}", 13)
+                sheet.paste(x, y, obs[t], SIDE)
+            elif np.isfinite(lived[row - 1, t]).all():
+                sheet.paste(x, y, obs_from_images(vae.decode(lived[row - 1, t][None], training=False))[0], SIDE)
+            else:
+                sheet.text(x + SIDE // 2, y + SIDE // 2, "ended", 13, anchor="mm")
+    save(sheet, path)

@@ -1,0 +1,186 @@
+"""One page that tells a run as the chapter would: settings, timings, scores, and every figure, in one file."""
+
+import base64
+import csv
+import json
+from html import escape
+from pathlib import Path
+
+from utils import config as configuration
+from utils.config import Config
+from utils.environments import describe
+from utils.figures.story import FIGURES
+from utils.files import written_aside
+from utils.progress import duration
+from utils.run_folder import STEPS, RunFolder
+
+_TITLES = {
+    1: "1. Random rollouts",
+    2: "2. V learns to see",
+    3: "3. Every frame becomes z",
+    4: "4. M learns to foretell",
+    5: "5. C learns to act",
+}
+_TOLD = {
+    1: "{episodes} episodes of at most {config.max_frames} steps{how}. Nobody minds the score: what "
+    "matters is that much of the world comes by.",
+    2: "A variational autoencoder squeezes each picture of 64 x 64 x 3 numbers into z, {config.z_size} of them, and "
+    "makes the picture from z again. It learned from all episodes but the held-out "
+    "{config.held_out_fraction:.0%}, {config.vae_num_epoch} times over.",
+    3: "V turned every frame into the mean and variance of its z. From here on nobody looks at pictures.",
+    4: "An LSTM of {config.rnn_size} units reads z, the action and the last {predicts}, and foretells the next z, as a "
+    "mixture of {config.rnn_num_mixture} normal distributions for each number, and the {predicts}. "
+    "{config.rnn_num_steps} iterations of {config.rnn_batch_size} sequences.",
+    5: "One linear layer from {inputs} to the action, evolved by CMA-ES: {config.population} candidates a generation, "
+    "each the mean of {lived} {where}.",
+}
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; padding: 0 1em }
+h1, h2 { line-height: 1.2 } h2 { margin-top: 2.2em; border-bottom: 1px solid #ddd }
+figure { margin: 1.5em 0 } img { max-width: 100%; height: auto } figcaption { color: #555 }
+table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+summary { cursor: pointer; color: #0072b2 }
+"""
+
+
+def save_report(run: RunFolder) -> None:
+    """Tells the steps that are done, with the figures that are there."""
+    config = run.read_config()
+    parts = [f"<h1>{escape(run.path.name)}: a world model of {escape(config.env_name)}</h1>", _overview(run, config)]
+    for step, title in _TITLES.items():
+        if _done(run, step):
+            parts += [f"<h2>{title}</h2>", f"<p>{escape(_text(run, config, step))}</p>"]
+            parts += [_picture(run.figures / f"{name}.png", figure.caption)
+                      for name, figure in FIGURES.items() if figure.step == step]  # fmt: skip
+            parts.append(_settings(config, step))
+    parts += _dreams(run) + _film(run)
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.path.name)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+    with written_aside(run.report) as aside:
+        aside.write_text(page)
+
+
+def _done(run: RunFolder, step: int) -> bool:
+    made = {1: run.rollout(0), 2: run.vae_weights, 3: run.starts, 4: run.rnn_weights, 5: run.controller / "log.csv"}
+    return made[step].exists()
+
+
+def _overview(run: RunFolder, config: Config) -> str:
+    """Timings and results, a row a step."""
+    timings, rows = run.timings(), []
+    for step, (folder, script) in STEPS.items():
+        if not _done(run, step):
+            rows.append((f"{script}", "", "not done yet"))
+            continue
+        seconds = timings.get(step)
+        rows.append((script, duration(seconds) if seconds is not None else "", _result(run, config, step, folder)))
+    cells = "".join(
+        f'<tr><td>{escape(script)}</td><td class="number">{time}</td><td>{escape(result)}</td></tr>'
+        for script, time, result in rows
+    )
+    return f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}</table>' + _scores(run)
+
+
+def _result(run: RunFolder, config: Config, step: int, folder: str) -> str:
+    log, predicts = run.path / folder / "log.csv", describe(config.env_name).predicts
+    rows = _rows(log) if log.exists() else []
+    if step in (1, 3):
+        return f"{config.num_episodes} episodes"
+    if not rows:
+        return ""
+    last = rows[-1]
+    if step == 2:
+        return (
+            f"held-out squared error of a frame {float(last['held_out_reconstruction']):.1f}, "
+            f"KL {float(last['held_out_kl']):.1f} nats"
+        )
+    if step == 4:
+        return (
+            f"held-out NLL of z {float(last['held_out_nll']):.3f} nats a dimension, loss of the {predicts} "
+            f"{float(last[f'held_out_{predicts}']):.3f}"
+        )
+    evaluated = [row for row in rows if row["evaluation_mean"]]
+    if not evaluated:
+        return f"{len(rows)} generations"
+    best = max(evaluated, key=lambda row: float(row["evaluation_mean"]))
+    return (
+        f"{len(rows)} generations; best mean of the population {float(best['evaluation_mean']):.0f} +- "
+        f"{float(best['evaluation_std']):.0f} in {config.controller_eval_episode} episodes, generation "
+        f"{best['generation']}"
+    )
+
+
+def _scores(run: RunFolder) -> str:
+    """What `render_agent.py --json` left in the run folder."""
+    lines = []
+    for path in sorted(run.path.glob("*score*.json")):
+        report = json.loads(path.read_text())
+        for who in ("agent", "random"):
+            if who in report:
+                score = report[who]
+                lines.append(
+                    f"<li>{'the agent' if who == 'agent' else 'a random policy'} in {escape(report['environment'])}: "
+                    f"<b>{score['mean']:.0f} +- {score['std']:.0f}</b>, from {score['min']:.0f} to {score['max']:.0f}, "
+                    f"{len(score['episodes'])} episodes from seed {score['episodes'][0]['seed']} on</li>"
+                )
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _text(run: RunFolder, config: Config, step: int) -> str:
+    how = f", explored by the policy “{config.exploration_policy}”"
+    if config.previous_run:
+        how += f", those of {config.previous_run} among them"
+    where = "in the real environment"
+    if config.controller_environment == "dream":
+        where = f"dreamed by M at temperature {config.controller_temperature:g}"
+    return _TOLD[step].format(
+        config=config, how=how, episodes=config.num_episodes, predicts=describe(config.env_name).predicts,
+        lived="1 episode" if config.controller_num_episode == 1 else f"{config.controller_num_episode} episodes",
+        inputs=" and ".join(config.controller_inputs), where=where,
+    )  # fmt: skip
+
+
+def _settings(config: Config, step: int) -> str:
+    names = configuration.keys(step, fixed=True) + configuration.keys(step, fixed=False)
+    rows = "".join(f"<tr><td>{name}</td><td>{escape(str(getattr(config, name)))}</td></tr>" for name in names)
+    return f"<details><summary>settings</summary><table>{rows}</table></details>" if names else ""
+
+
+def _dreams(run: RunFolder) -> list[str]:
+    """What `study_dream.py` found."""
+    captions = {
+        "quality": "Windows of held-out episodes, and what M makes of them once it is left alone.",
+        "driven": "The same where C drives.",
+        "temperatures": "What the temperature does to scores in the dream and outside.",
+        "iterations": "Run after run: the dream against the real environment.",
+    }
+    pictures = [
+        _picture(run.path / "dream" / f"{name}.png", caption)
+        for name, caption in captions.items()
+        if (run.path / "dream" / f"{name}.png").exists()
+    ]
+    return ["<h2>The dream</h2>", *pictures] if pictures else []
+
+
+def _film(run: RunFolder) -> list[str]:
+    films = sorted(run.path.glob("videos/*.webp"))[:1]
+    return ["<h2>The agent</h2>", _picture(films[0], "It acts; below what V sees and makes of it.")] if films else []
+
+
+def _picture(path: Path, caption: str) -> str:
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    kind = path.suffix.removeprefix(".")
+    return (
+        f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,112 @@
+"""Every figure of a run, in the order in which the chapter tells it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from models.vae import information
+from utils import watching
+from utils.figures import control, memory, vision
+from utils.figures.episode import save_frames
+from utils.figures.learning_curve import save_learning_curve, save_losses
+from utils.figures.subject import Subject
+from utils.progress import Progress
+
+
+class Figure(NamedTuple):
+    """step: whose work it shows; caption: what to see in it; save: draws it to a path."""
+
+    step: int
+    caption: str
+    save: Callable[[Subject, Path], None]
+
+
+def _frames(subject: Subject, path: Path) -> None:
+    save_frames(subject.rollout, subject.description, path)
+
+
+def _reconstructions(subject: Subject, path: Path) -> None:
+    vision.save_reconstructions(subject.vae, subject.held_out_frames, path)
+
+
+def _latent(subject: Subject, path: Path) -> None:
+    told = information(subject.mu, subject.logvar).sum(axis=1)
+    full = np.argsort(told)[int(0.9 * len(told))]  # more is in it than in nine of ten
+    vision.save_latent(subject.vae, subject.held_out_frames[full], path)
+
+
+def _losses(subject: Subject, path: Path) -> None:
+    save_losses(subject.log("vae"), subject.log("rnn"), subject.description.predicts, path)
+
+
+def _traversal(subject: Subject, path: Path) -> None:
+    vision.save_traversal(subject.vae, subject.mu, subject.logvar, path)
+
+
+def _prior(subject: Subject, path: Path) -> None:
+    vision.save_prior(subject.vae, path)
+
+
+def _mixture(subject: Subject, path: Path) -> None:
+    dimension, predicts = subject.dimension, subject.description.predicts
+    if dimension is None:
+        dimension = information(subject.mu, subject.logvar).mean(axis=0).argmax()
+    memory.save_mixture(subject.agent.rnn, subject.series, dimension, predicts, path)
+
+
+def _dream(subject: Subject, path: Path) -> None:
+    temperature = subject.config.controller_temperature
+    memory.save_dreams_beside(
+        subject.vae, subject.agent.rnn, subject.description.predicts, subject.series, subject.rollout.obs, temperature,
+        path,
+    )  # fmt: skip
+
+
+def _learning_curve(subject: Subject, path: Path) -> None:
+    save_learning_curve(subject.log("controller"), subject.config, path)
+
+
+def _controller(subject: Subject, path: Path) -> None:
+    parameters, which = subject.controller
+    control.save_weights(parameters, subject.config, subject.description, which, path)
+
+
+def _ways(subject: Subject, path: Path) -> None:
+    parameters, which = subject.controller
+    jobs = watching.jobs_on(watching.FIRST_TRACK, subject.num_episodes)
+    outcomes, ways, lines = watching.ways(
+        subject.agent, parameters, jobs, subject.description.max_steps, Progress("ways", "episodes")
+    )
+    scores = [outcome.score for outcome in outcomes]
+    course = subject.description.course
+    title = (
+        f"Where {len(jobs)} episodes went, {course}s {jobs[0].env_seed} to {jobs[-1].env_seed}: above each its score, "
+        f"{np.mean(scores):.0f} +- {np.std(scores):.0f} in all;\n"
+        f"the darker, the longer it was there; x: where it ended ({which})"
+    )
+    control.save_ways(ways, lines, scores, title, path)
+
+
+FIGURES = {
+    "frames": Figure(1, "Forty frames of an episode: what was seen, done and gained. It is all that V and M learn "
+                     "from.", _frames),
+    "reconstructions": Figure(2, "What V never learned from, above what is left of it after z. What is missing below, "
+                              "C will never see.", _reconstructions),
+    "latent": Figure(2, "One frame becomes a normal distribution for each number of z. Where sigma is 1 and mu is 0, "
+                     "V keeps nothing in that number.", _latent),
+    "traversal": Figure(2, "What each number of z means: one is changed, the others stay. First those that tell most "
+                        "of a frame.", _traversal),
+    "prior": Figure(2, "Pictures from random z. Where these are believable, dreams can be.", _prior),
+    "losses": Figure(4, "How V and M learned; the dots are episodes and frames that they never learned from.",
+                     _losses),
+    "mixture": Figure(4, "M's forecast of one number of z, a step ahead: a mixture of normal distributions, so that it "
+                      "can expect several futures at once.", _mixture),
+    "dream": Figure(4, "Left to itself, M goes on from the first frame. It is given the actions of the real episode, "
+                    "and never another frame.", _dream),
+    "learning_curve": Figure(5, "How C learned, by generation and by what it cost, with the published curves in grey.",
+                             _learning_curve),
+    "controller": Figure(5, "All that C is.", _controller),
+    "ways": Figure(5, "Where it goes, and where it is lost: the worst first.", _ways),
+}  # fmt: skip

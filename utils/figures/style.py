@@ -1,0 +1,71 @@
+"""What all figures have in common: colours that colour-blind people can tell apart, sheets of small pictures, files."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from utils.files import written_aside
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# Okabe and Ito
+BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#cc79a7"
+INK, GREY, FAINT = "#222222", "#777777", "#dddddd"
+POSITIVE, NEGATIVE = BLUE, ORANGE
+IN_THE_DREAM, OUTSIDE, CANDIDATES = GREEN, ORANGE, BLUE
+DPI = 110
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
+    """A matplotlib figure of that many inches and its axes, (rows, columns)."""
+    return plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, squeeze=False, layout="constrained", **kwargs)
+
+
+def save(drawn, path: Path) -> None:
+    """Writes a matplotlib figure or a `Sheet` whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    with written_aside(path) as aside:
+        if isinstance(drawn, Sheet):
+            drawn.image.save(aside)
+        else:
+            drawn.savefig(aside)
+            plt.close(drawn)
+
+
+def font(size: int):
+    return ImageFont.load_default(size=size)
+
+
+class Sheet:
+    """White paper of width x height pixels with a title, for pictures to be pasted on."""
+
+    MARGIN, TITLE, GAP = 12, 40, 6
+
+    def __init__(self, width: int, height: int, title: str):
+        self.image = Image.new("RGB", (width, height), "white")
+        self.draw = ImageDraw.Draw(self.image)
+        self.text(self.MARGIN, 10, title, 17)
+
+    def text(self, x: float, y: float, text: str, size: int = 13, color: str = INK, anchor: str = "la") -> None:
+        self.draw.text((x, y), text, fill=color, font=font(size), anchor=anchor)
+
+    def paste(self, x: int, y: int, picture: np.ndarray, side: int) -> None:
+        """picture: uint8 (n, n, 3), shown side pixels wide, each of its own a square."""
+        self.image.paste(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST), (x, y))
+
+    def label(self, x: int, y: int, text: str) -> None:
+        """In the upper left corner of a picture, readable on whatever is in it."""
+        self.draw.rectangle((x, y, x + 6 + round(font(11).getlength(text)), y + 15), fill="white")
+        self.text(x + 3, y + 1, text, 11)
+
+    def bar(self, x: int, y: int, width: int, value: float, height: int = 6) -> None:
+        """A bar from -1 to 1 with 0 in the middle."""
+        self.draw.rectangle((x, y, x + width, y + height), fill=FAINT)
+        middle = x + width // 2
+        end = middle + round(width / 2 * float(np.clip(value, -1, 1)))
+        color = POSITIVE if value >= 0 else NEGATIVE
+        self.draw.rectangle((min(middle, end), y, max(middle, end), y + height), fill=color)
+        self.draw.line((middle, y - 2, middle, y + height + 2), fill=INK)
