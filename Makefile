@@ -18,11 +18,11 @@ quickstart: $(VENV)/.installed $(if $(findstring doom,$(CONFIG)),$(VENV)/.instal
 	@run=$$($(VENV)/bin/python -c 'import sys; from utils import config; c = config.load(sys.argv[1]); \
 	  print(f"{c.runs_folder}/{c.exp_name}")' $(CONFIG)) && set -x && \
 	$(VENV)/bin/python render_agent.py $$run --random --film $$run/videos/agent.webp --json $$run/score.json && \
+	$(VENV)/bin/python -m utils.figures $$run --episodes 20 && \
 	set +x && echo && \
 	echo "film            $$run/videos/agent.webp" && \
-	echo "what V sees     $$run/vae/reconstructions.png" && \
-	echo "learning curve  $$run/controller/learning_curve.png" && \
-	echo "scores          $$run/score.json"
+	echo "scores          $$run/score.json" && \
+	echo "all of it       $$run/report.html"
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
