@@ -12,6 +12,8 @@ import tensorflow as tf
 from models.controller import controller_actions
 from models.mdn_rnn import MDNRNN, sample_mixture
 
+STRETCH = 50  # steps of a rollout after which dreams that have ended are dropped from the batch
+
 
 class DreamState(NamedTuple):
     """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); signal (batch,), the reward (or
@@ -34,6 +36,11 @@ class Dream:
 
     def __init__(self, rnn: MDNRNN, predicts: str):
         self._rnn, self._predicts = rnn, predicts
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """z_size and rnn_size."""
+        return self._rnn.z_size, self._rnn.rnn_size
 
     def begin(self, z) -> DreamState:
         """Dreams that start at z, float32 (batch, z_size), with nothing to remember."""
@@ -71,20 +78,20 @@ class DreamRollout:
     """
 
     def __init__(self, dream: Dream, activations: tuple[str, ...], inputs: Sequence[str], bias: bool):
-        @tf.function(autograph=False)
-        def run(parameters, start, uniform, normal, temperature):
-            candidates, episodes = parameters.shape[0], start.shape[0]
-            batch = candidates * episodes
+        self._dream = dream
 
-            def shared(of_episodes):
-                """All candidates live the same episodes: the same start and the same luck at each step."""
-                return tf.tile(of_episodes, (candidates, 1))
+        def stretch(parameters, episode, state, uniform, normal, temperature):
+            """Dreams `state` on for as many steps as there is noise. parameters: a row for each dream, or for as many
+            dreams as each has that follow one another; episode: whose noise each dream lives by, int32 (dreams,)."""
 
             def step(time, state, scores, steps, alive):
                 features = state.features(inputs)
-                features = tf.reshape(features, (candidates, episodes, features.shape[1]))
-                actions = tf.reshape(controller_actions(parameters, features, activations, bias), (batch, -1))
-                noise = shared(uniform[time]), shared(normal[time])
+                size = features.shape[1]
+                features = tf.reshape(features, (tf.shape(parameters)[0], -1, size))
+                actions = tf.reshape(
+                    controller_actions(parameters, features, activations, bias), (-1, len(activations))
+                )
+                noise = tf.gather(uniform[time], episode), tf.gather(normal[time], episode)
                 state, rewards, done = dream.step(state, actions, temperature, *noise)
                 scores += tf.where(alive, rewards, 0.0)
                 steps += tf.cast(alive, tf.int32)
@@ -93,22 +100,45 @@ class DreamRollout:
             def going(time, state, scores, steps, alive):
                 return tf.reduce_any(alive)
 
-            beginning = (
-                0, dream.begin(shared(start)), tf.zeros(batch), tf.zeros(batch, tf.int32), tf.ones(batch, tf.bool)
-            )  # fmt: skip
-            *_, scores, steps, _ = tf.while_loop(going, step, beginning, maximum_iterations=tf.shape(uniform)[0])
-            return tf.reshape(scores, (candidates, episodes)), tf.reshape(steps, (candidates, episodes))
+            none = tf.zeros_like(state.signal)
+            beginning = 0, state, none, tf.cast(none, tf.int32), tf.ones_like(none, tf.bool)
+            return tf.while_loop(going, step, beginning, maximum_iterations=tf.shape(uniform)[0])[1:]
 
-        self._run = run
+        def floats(*shape):
+            return tf.TensorSpec(shape, tf.float32)
+
+        z_size, rnn_size = dream.sizes
+        state = DreamState(floats(None, z_size), floats(None, rnn_size), floats(None, rnn_size), floats(None))
+        noise = floats(None, None, z_size)
+        # One signature for all sizes: a dream's last digits must not depend on what was traced before.
+        signature = floats(None, None), tf.TensorSpec((None,), tf.int32), state, noise, noise, floats()
+        self._stretch = tf.function(stretch, autograph=False, input_signature=signature)
 
     def __call__(self, parameters, start, uniform, normal, temperature: float) -> tuple[np.ndarray, np.ndarray]:
         """Scores, float32, and lengths, int32, (candidates, episodes) each.
 
         parameters: float32 (candidates, num_parameters). start: float32 (episodes, z_size). uniform in [0, 1) and
-        standard normal: float32 (steps, episodes, z_size), whose length limits the episodes'.
+        standard normal: float32 (steps, episodes, z_size), whose length limits the episodes'. All candidates live the
+        same episodes: the same start and the same luck at each step.
         """
-        scores, steps = self._run(
-            *(tf.constant(array, tf.float32) for array in (parameters, start, uniform, normal)),
-            tf.constant(temperature, tf.float32),
-        )
-        return scores.numpy(), steps.numpy()
+        shape = len(parameters), len(start)
+        scores, steps = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.int32)
+        candidate, episode = (index.ravel().astype(np.int32) for index in np.indices(shape))
+        dreaming = np.arange(len(scores))
+        rows = np.float32(parameters)
+        state = self._dream.begin(np.float32(start)[episode])
+        for first in range(0, len(uniform), STRETCH):
+            noise = (tf.constant(kind[first : first + STRETCH], tf.float32) for kind in (uniform, normal))
+            state, gained, lived, going = self._stretch(
+                rows, episode[dreaming], state, *noise, tf.constant(temperature, tf.float32)
+            )
+            scores[dreaming] += gained.numpy()
+            steps[dreaming] += lived.numpy()
+            alive = np.flatnonzero(going)
+            if len(alive) == 0:
+                break
+            if len(alive) < len(dreaming):
+                dreaming = dreaming[alive]
+                rows = np.float32(parameters)[candidate[dreaming]]
+                state = DreamState(*(tf.gather(of_all, alive) for of_all in state))
+        return scores.reshape(shape), steps.reshape(shape)

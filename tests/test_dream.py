@@ -41,8 +41,10 @@ def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
     return score, len(uniform)
 
 
+@pytest.mark.parametrize("stretch", [5, 50])
 @pytest.mark.parametrize("predicts", ["reward", "done"])
-def test_a_compiled_rollout_is_the_dream_step_by_step(predicts):
+def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeypatch):
+    monkeypatch.setattr("models.dream.STRETCH", stretch)
     rng = np.random.default_rng(0)
     rnn = MDNRNN(Z, 3, RNN, 4, seed=0)
     for weight in rnn.weights:

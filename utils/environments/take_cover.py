@@ -160,6 +160,24 @@ def _held(rng: np.random.Generator):
     return act
 
 
+def _roam(rng: np.random.Generator):
+    """Each episode has a pace and a side of its own: actions are held for 3 to 60 steps on average, and drawn with a
+    leaning. Unlike `held`, it also comes to stand still, and against a wall, for long: in a dream of what it has never
+    done, a controller believes that fireballs do not fly there."""
+    pace, leaning = np.exp(rng.uniform(np.log(3), np.log(60))), rng.uniform(-0.7, 0.7)
+    action, hold = np.zeros(1, np.float32), 0
+
+    def act(observation):
+        nonlocal action, hold
+        if hold == 0:
+            action = np.clip(rng.uniform(-1, 1, 1) + leaning, -1, 1).astype(np.float32)
+            hold = 1 + int(rng.exponential(pace))
+        hold -= 1
+        return action
+
+    return act
+
+
 gymnasium.register("WorldModels/TakeCover-v0", TakeCover, max_episode_steps=MAX_STEPS, reward_threshold=750)
 
 
@@ -188,7 +206,7 @@ DESCRIPTION = Description(
     max_steps=MAX_STEPS,
     steps_a_second=STEPS_A_SECOND,
     idle_reward=None,
-    explorations={"held": _held, "uniform": _uniform},
+    explorations={"held": _held, "roam": _roam, "uniform": _uniform},
     baseline="uniform",
     place=_place,
     line=lambda env: np.zeros((0, 2)),
