@@ -1,0 +1,89 @@
+"""Make a trained agent small enough to ship: what it takes to act and to dream, weights in half precision.
+
+RUN is a run folder with a trained controller; FOLDER, which must not exist yet, becomes a run folder of the same shape
+that `render_agent.py` takes. Rollouts, series and states to train on from stay behind. Weights are rounded to float16:
+the encoder multiplies in bfloat16, which is coarser, wherever the hardware can.
+
+reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
+writes  FOLDER: config.yaml, weights, the controller, its learning curve and log
+
+examples
+  python -m utils.shipping runs/carracing_laptop pretrained/carracing
+  python render_agent.py pretrained/carracing --stock --episodes 100
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from utils import command_line
+from utils import config as configuration
+from utils.errors import UsageError
+from utils.files import written_aside
+from utils.prerequisites import check_agent
+from utils.run_folder import RunFolder
+
+KEPT = ("best.npz", "log.csv", "learning_curve.png")  # of the controller
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder with a trained controller")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="to make")
+    arguments = parser.parse_args()
+    if arguments.folder.exists():
+        raise UsageError(f"{arguments.folder} is there already; delete it, or name another")
+    ship(RunFolder(arguments.run), RunFolder(arguments.folder))
+    size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
+    print(f"{arguments.folder}: {size / 1e6:.1f} MB; python render_agent.py {arguments.folder}")
+
+
+def ship(run: RunFolder, target: RunFolder) -> None:
+    """Raises `UsageError` if a step of `run` is missing."""
+    config = run.read_config()
+    check_agent(run)
+    run.require(run.controller / "best.npz", 5, "no controller is evaluated yet")
+    run.require(run.starts, 3, "dreams start from the first frames that V has seen")
+    for folder in (target.vae, target.rnn, target.controller, target.series):
+        folder.mkdir(parents=True)
+    config = config.model_copy(
+        update={"exp_name": target.path.name, "runs_folder": str(target.path.parent), "previous_run": None}
+    )
+    with written_aside(target.path / "config.yaml") as aside:
+        aside.write_text(configuration.dump(config))
+    for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
+        with written_aside(copy) as aside:
+            _halve(source, aside)
+    shutil.copyfile(run.starts, target.starts)
+    for name in KEPT:
+        shutil.copyfile(run.controller / name, target.controller / name)
+    check_agent(target, record=True)  # its V and M are the rounded ones
+
+
+def _halve(source: Path, target: Path) -> None:
+    """Copies an HDF5 file with its floating-point arrays in float16."""
+    with h5py.File(source, "r") as theirs, h5py.File(target, "w") as ours:
+        for key, value in theirs.attrs.items():
+            ours.attrs[key] = value
+
+        def copy(name: str, item) -> None:
+            if isinstance(item, h5py.Dataset):
+                array = item[()]
+                if np.issubdtype(np.asarray(array).dtype, np.floating):
+                    array = np.float16(array)
+                made = ours.create_dataset(name, data=array)
+            else:
+                made = ours.require_group(name)
+            for key, value in item.attrs.items():
+                made.attrs[key] = value
+
+        theirs.visititems(copy)
+
+
+if __name__ == "__main__":
+    command_line.call(main)
