@@ -54,11 +54,15 @@ def test_of_an_unfinished_run_what_there_is_is_drawn(tmp_path):
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "tiny" / "figures").iterdir()] == ["frames.png"]
     assert "prior: not drawn:" in done.stdout
-    assert "run `python 02_train_vae.py`" in done.stdout
+    assert "run `python 02_train_vae.py --config" in done.stdout
     assert "1. Random rollouts" in (tmp_path / "tiny" / "report.html").read_text()
+    first = step("02_train_vae.py", tmp_path / "nowhere")
+    assert first.returncode == 2
+    command = re.search(r"run `(python 01_generate_data.py --config .*)` first", first.stderr).group(1)
+    assert subprocess.run([sys.executable, *command.split()[1:]], cwd=ROOT).returncode == 0  # it is what was missing
     refused = draw(tmp_path / "tiny", "prior")
     assert refused.returncode == 2
-    assert "run `python 02_train_vae.py`" in refused.stderr
+    assert "run `python 02_train_vae.py --config" in refused.stderr
 
 
 @pytest.mark.parametrize(

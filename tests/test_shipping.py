@@ -35,6 +35,6 @@ def test_nothing_is_shipped_over_what_is_there_or_without_a_controller(trained, 
     refused = subprocess.run([*ship_it, evolved / "tiny", tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 2
     assert f"{tmp_path} is there already" in refused.stderr
-    with pytest.raises(UsageError, match=r"run `python 05_train_controller.py`"):
+    with pytest.raises(UsageError, match=r"run `python 05_train_controller.py --config .*tiny/config.yaml` first"):
         ship(RunFolder(trained / "tiny"), RunFolder(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()

@@ -8,7 +8,7 @@ from utils.config import Config
 from utils.errors import UsageError
 from utils.files import UNREADABLE, write_npz
 from utils.prerequisites import check_agent
-from utils.run_folder import STEPS, RunFolder
+from utils.run_folder import RunFolder
 
 
 def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
@@ -28,7 +28,7 @@ def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
     except UNREADABLE as error:
-        raise UsageError(f"{path} is damaged or foreign ({error}); run `python {STEPS[5][1]}` again") from None
+        raise UsageError(f"{path} is damaged or foreign ({error}); run `{run.command(5)}` again") from None
     if parameters.shape != (num_parameters,) or parameters.dtype != np.float32:
         raise UsageError(
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller has {num_parameters}"

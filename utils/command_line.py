@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from utils.errors import UsageError
 from utils.evolution import ranks
 from utils.files import disk_is_full
 from utils.progress import Progress, duration
-from utils.run_folder import STEPS, RunFolder, opened
+from utils.run_folder import STEPS, RunFolder, opened, same_arguments
 
 WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
 
@@ -62,7 +61,7 @@ def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
     following = f"python render_agent.py {run.path} --film agent.webp"
     if number + 1 in STEPS:
-        following = f"python {STEPS[number + 1][1]} {shlex.join(sys.argv[1:])}".rstrip()
+        following = f"python {STEPS[number + 1][1]} {same_arguments()}".rstrip()
     results = results | {
         "took": f"{duration(run.timings()[number])} in all",
         "next": following,

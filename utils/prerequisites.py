@@ -9,7 +9,7 @@ from utils.environments import describe
 from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.files import write_json
-from utils.run_folder import STEPS, RunFolder, previous
+from utils.run_folder import RunFolder, previous
 
 
 def check(config: Config, run: RunFolder, step: int) -> None:
@@ -87,5 +87,5 @@ def _check_source(folder: Path, source: str, made_from: str, step: int, record: 
     if not path.exists() or json.loads(path.read_text())["source"] != source:
         raise UsageError(
             f"{folder} was made from other {made_from} than the run has now; "
-            f"delete it and run `python {STEPS[step][1]}` again"
+            f"delete it and run `{RunFolder(folder.parent).command(step)}` again"
         )

@@ -14,6 +14,8 @@ runs/<exp_name>/
 
 import contextlib
 import json
+import shlex
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +61,14 @@ class RunFolder:
             raise UsageError(f"{self.path} is no run folder: it has no config.yaml")
         return configuration.load(path)
 
+    def command(self, step: int) -> str:
+        """What to type to do a step of this run."""
+        return f"python {STEPS[step][1]} --config {self.path / 'config.yaml'}"
+
     def require(self, path: Path, step: int, why: str) -> None:
         """Raises `UsageError` that names the script to run first when an earlier step left no `path`."""
         if not path.exists():
-            raise UsageError(f"{path} is missing: {why}; run `python {STEPS[step][1]}` on this configuration first")
+            raise UsageError(f"{path} is missing: {why}; run `{self.command(step)}` first")
 
     def timings(self) -> dict[int, float]:
         """Seconds that each step has worked in all; what was killed outright is not in it."""
@@ -86,7 +92,7 @@ class RunFolder:
 
     def require_episodes(self, paths: list[Path], kind: type[Rollout] | type[Series], step: int) -> None:
         """Raises `UsageError` when some that `step` should have left are missing or truncated."""
-        remedy = f"run `python {STEPS[step][1]}` on this configuration"
+        remedy = f"run `{self.command(step)}`"
         for path in paths:
             if path.exists() and not is_whole(path, kind):
                 raise UsageError(f"{path} is truncated or damaged; {remedy}, it makes damaged episodes again")
@@ -95,6 +101,17 @@ class RunFolder:
             raise UsageError(
                 f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )
+
+
+def same_arguments() -> str:
+    """Those of this numbered script that another one takes as well."""
+    words, arguments = iter(sys.argv[1:]), []
+    for word in words:
+        if word == "--workers":
+            next(words, None)
+        elif word != "--quiet" and not word.startswith("--workers="):
+            arguments.append(word)
+    return shlex.join(arguments)
 
 
 def previous(config: Config) -> RunFolder | None:
@@ -122,7 +139,8 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
     """The run folder of `config`, held for `step` alone, its settings checked against those it was made with."""
     run = RunFolder(Path(config.runs_folder) / config.exp_name)
     if step > 1 and not (run.path / "config.yaml").exists():
-        raise UsageError(f"there is no run in {run.path} yet; run `python {STEPS[1][1]}` on this configuration first")
+        first = f"python {STEPS[1][1]} {same_arguments()}".rstrip()
+        raise UsageError(f"there is no run in {run.path} yet; run `{first}` first")
     with locked(run.step_folder(step)):
         remove_leftovers(run.step_folder(step))
         remove_leftovers(run.parts)

@@ -52,7 +52,7 @@ def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[fl
     order = np.argsort(scores)
     columns = max(1, round(np.sqrt(len(order) * 1.25)))
     rows = -(-len(order) // columns)
-    drawn, panels = figure(1.16 * columns, 1.3 * rows + 0.6, rows, columns)
+    drawn, panels = figure(max(8.5, 1.16 * columns), 1.3 * rows + 0.6, rows, columns)
     for axes in panels.ravel():
         axes.axis("off")
     everything = np.concatenate([*ways, *(course for course in courses if len(course))])

@@ -29,7 +29,9 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     before = np.r_[np.float32(0), signal[:-1]]
     outputs = rnn(np.concatenate([z, series.action, before[:, None]], axis=1)[None])
     mixture, prediction = rnn.split(outputs[0])
-    first = max(0, min(FIRST, len(z) - 1 - STEPS))
+    first = max(0, len(z) - 1 - STEPS)
+    if not series.done[-1]:  # nothing is as worth seeing as the end
+        first = min(FIRST, first)
     steps = np.arange(first, min(first + STEPS, len(z) - 1))
     logpi, mu, logvar = (np.asarray(part)[steps, dimension] for part in mixture)
     came = z[steps + 1, dimension]
@@ -58,6 +60,7 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
         told.plot(steps, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
         told.set_ylabel("reward of a step")
     else:
+        steps = np.r_[steps, steps[-1] + 1]  # of which no z comes any more
         told.plot(steps, signal[steps], lw=1, color=INK, label="the end")
         told.plot(steps, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
         told.set_ylabel("probability")
