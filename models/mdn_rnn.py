@@ -80,7 +80,11 @@ class MDNRNN(keras.Model):
 
     def call(self, inputs, training=False):
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
-        return self.mdn(tf.cast(self.lstm(inputs, training=training), tf.float32))
+        return self.outputs_of(self.lstm(inputs, training=training))
+
+    def outputs_of(self, hidden):
+        """h of the LSTM, (..., rnn_size), to raw outputs, float32 (..., output_size)."""
+        return self.mdn(tf.cast(hidden, tf.float32))
 
     def step(self, inputs, h, c):
         """One step of the LSTM. inputs: (batch, input_size); h, c and the two results: (batch, rnn_size)."""
@@ -132,8 +136,8 @@ def end_probability(logit) -> tf.Tensor:
 def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_mask, predicts: str):
     """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Their sum is what is minimised.
 
-    outputs: float32 (batch, time, output_size). next_z: (batch, time, z_size). next_signal, and the masks,
-    1 where there is something to predict and 0 in the padding: float32 (batch, time).
+    outputs: float32 (..., output_size). next_z: (..., z_size). next_signal, and the masks, 1 where there is something
+    to predict and 0 elsewhere: float32 (...).
     predicts: "reward" for squared error, "done" for cross-entropy with the rare ends weighted tenfold.
     """
     mixture, prediction = model.split(outputs)

@@ -132,10 +132,16 @@ def make_steps(model: MDNRNN, config: Config):
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
         before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
-        outputs = model(tf.concat([z, batch.action, before[..., None]], axis=-1), training=training)
+        hidden = model.lstm(tf.concat([z, batch.action, before[..., None]], axis=-1), training=training)
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
         next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # of an episode's last step no next z is known
-        nll, prediction = mdn_rnn_losses(model, outputs, next_z, batch.signal, next_mask, batch.mask, predicts)
+        # The mixture costs more than the LSTM: it is left out of the padding.
+        there = tf.where(batch.mask > 0)
+        hidden, next_z, next_mask, signal = (
+            tf.gather_nd(of, there) for of in (hidden, next_z, next_mask, batch.signal)
+        )
+        outputs = model.outputs_of(hidden)
+        nll, prediction = mdn_rnn_losses(model, outputs, next_z, signal, next_mask, tf.ones_like(signal), predicts)
         return {"loss": nll + prediction, "nll": nll, predicts: prediction}
 
     @tf.function
