@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from models.lstm import lstm
+
 # Raw logvars are clipped to this: a standard deviation of 5e-5 to 2e4 is no loss in a latent space of
 # standard normals, and exp(-logvar) times the square of any sane error stays far inside float32.
 LOGVAR_LIMIT = 20.0
@@ -43,7 +45,7 @@ class MDNRNN(keras.Model):
     ):
         super().__init__(**kwargs)
         self.z_size, self.action_size, self.rnn_size, self.num_mixture = z_size, action_size, rnn_size, num_mixture
-        policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        self._product_dtype = tf.as_dtype(precision)
         seeds = keras.random.SeedGenerator(seed)
 
         def initializer(kind):
@@ -54,9 +56,8 @@ class MDNRNN(keras.Model):
             return_sequences=True,
             kernel_initializer=initializer(keras.initializers.GlorotUniform),
             recurrent_initializer=initializer(keras.initializers.Orthogonal),
-            dtype=policy,
             name="lstm",
-        )
+        )  # holds the weights; `models.lstm` trains them faster
         self.mdn = layers.Dense(
             self.output_size,
             kernel_initializer=initializer(keras.initializers.GlorotUniform),
@@ -80,11 +81,16 @@ class MDNRNN(keras.Model):
 
     def call(self, inputs, training=False):
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
-        return self.outputs_of(self.lstm(inputs, training=training))
+        return self.outputs_of(self.hidden(inputs))
+
+    def hidden(self, inputs):
+        """float32 (batch, time, input_size) to h of the LSTM, float32 (batch, time, rnn_size)."""
+        cell = self.lstm.cell
+        return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self._product_dtype)
 
     def outputs_of(self, hidden):
         """h of the LSTM, (..., rnn_size), to raw outputs, float32 (..., output_size)."""
-        return self.mdn(tf.cast(hidden, tf.float32))
+        return self.mdn(hidden)
 
     def step(self, inputs, h, c):
         """One step of the LSTM. inputs: (batch, input_size); h, c and the two results: (batch, rnn_size)."""
@@ -106,11 +112,27 @@ class MDNRNN(keras.Model):
 def mixture_nll(mixture: Mixture, z) -> tf.Tensor:
     """Negative log-likelihood of z, float32 (..., z_size), under the mixture; the same shape, in nats.
 
-    Summed over components in log space, so that a z far from every component costs much, not infinity.
+    Summed over components in log space, so that a z far from every component costs much, not infinity. The gradient is
+    written out, in the components' responsibilities: half the passes over memory that differentiating it would take.
     """
-    deviation = (z[..., None] - mixture.mu) * tf.exp(-0.5 * mixture.logvar)
-    log_normal = -0.5 * tf.square(deviation) - 0.5 * mixture.logvar - _HALF_LOG_TWO_PI
-    return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
+
+    @tf.custom_gradient
+    def nll(logpi, mu, logvar, z):
+        inverse = tf.exp(-0.5 * logvar)
+        deviation = (z[..., None] - mu) * inverse
+        joint = logpi - 0.5 * (tf.square(deviation) + logvar) - _HALF_LOG_TWO_PI
+        most = tf.reduce_max(joint, axis=-1, keepdims=True)
+        responsibility = tf.exp(joint - most)
+        together = tf.reduce_sum(responsibility, axis=-1, keepdims=True)
+
+        def gradient(upstream):
+            share = responsibility * (upstream[..., None] / together)
+            of_mu = -share * deviation * inverse
+            return -share, of_mu, 0.5 * share * (1 - tf.square(deviation)), -tf.reduce_sum(of_mu, axis=-1)
+
+        return -(most + tf.math.log(together))[..., 0], gradient
+
+    return nll(*mixture, z)
 
 
 def sample_mixture(mixture: Mixture, temperature, uniform, normal) -> tf.Tensor:

@@ -69,6 +69,24 @@ def noise(seed, *shape):
     return rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
 
 
+def test_gradients_of_the_nll_are_those_of_automatic_differentiation():
+    rng = np.random.default_rng(0)
+    raw, mu, logvar = (tf.Variable(rng.normal(0, 1, (4, 3, 5)), dtype=tf.float32) for _ in range(3))
+    z, towards = (tf.Variable(rng.normal(0, 2, (4, 3)), dtype=tf.float32) for _ in range(2))
+
+    def plain(mixture, z):
+        log_normal = -0.5 * (tf.square(z[..., None] - mixture.mu) / tf.exp(mixture.logvar) + mixture.logvar)
+        return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
+
+    gradients = []
+    for nll in (mixture_nll, plain):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(towards * nll(Mixture(tf.nn.log_softmax(raw, axis=-1), mu, logvar), z))
+        gradients.append(tape.gradient(loss, [raw, mu, logvar, z]))
+    for ours, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_raw_outputs_of_any_size_give_a_finite_loss(model):
     for size in (1e3, 1e6):
         outputs = tf.constant(np.random.default_rng(0).normal(0, size, (2, 3, 481)), tf.float32)

@@ -127,12 +127,12 @@ def make_steps(model: MDNRNN, config: Config):
     variables = model.trainable_variables
     optimizer.build(variables)
 
-    def forward(batch: Batch, step, training: bool):
+    def forward(batch: Batch, step):
         """Row t sees z, action and the signal before it, and is asked for the next z and the signal after."""
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
         before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
-        hidden = model.lstm(tf.concat([z, batch.action, before[..., None]], axis=-1), training=training)
+        hidden = model.hidden(tf.concat([z, batch.action, before[..., None]], axis=-1))
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
         next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # of an episode's last step no next z is known
         # The mixture costs more than the LSTM: it is left out of the padding.
@@ -147,13 +147,13 @@ def make_steps(model: MDNRNN, config: Config):
     @tf.function
     def train_step(batch, step):
         with tf.GradientTape() as tape:
-            losses = forward(batch, step, training=True)
+            losses = forward(batch, step)
         optimizer.apply(tape.gradient(losses["loss"], variables), variables)
         return losses
 
     @tf.function
     def held_out_losses(batch, step):
-        return forward(batch, step, training=False)
+        return forward(batch, step)
 
     return train_step, held_out_losses, optimizer
 
