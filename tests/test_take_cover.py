@@ -13,6 +13,8 @@ from conftest import ROOT, call, children, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
+from models.controller import num_parameters
+from utils import config as configuration
 from utils import episodes, watching
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
@@ -164,6 +166,28 @@ def test_someone_who_moves_lives_longer_than_someone_who_stays():
     finally:
         env.close()
     assert 100 < np.mean(lives["still"]) < np.mean(lives["random"]) < 400
+
+
+@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_quickstart"])
+def test_the_controller_has_the_papers_1088_weights(name):
+    config = configuration.load(ROOT / "config" / f"{name}.yaml")
+    sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
+    features = sum(sizes[part] for part in config.controller_inputs)
+    assert num_parameters(features, DOOM.action_size, config.controller_bias) == 1088
+    assert config.controller_temperature == 1.15
+
+
+def test_roaming_also_stands_still_and_at_the_wall():
+    seen = {}
+    for name in ("held", "roam"):
+        env, ways = DOOM.make(), []
+        policy = ExplorationPolicy(DOOM.explorations[name], 1)
+        places = lambda *step, env=env, ways=ways: ways.append((step[1], DOOM.place(env)[1]))  # noqa: E731
+        run([env], policy, [Job(seed, seed) for seed in range(30)], 300, places)
+        env.close()
+        y = np.array([place for _, place in ways])
+        seen[name] = np.mean((y < y.min() + 24) | (y > y.max() - 24))
+    assert seen["roam"] > 2 * seen["held"]
 
 
 SETTINGS = (
