@@ -27,7 +27,7 @@ def main() -> None:
         fireballs = _fire(pictures[screen])
         table[screen] = {
             "steps": len(pictures[screen]),
-            "steps_a_second": round(len(pictures[screen]) / seconds),
+            "steps_a_second": round(len(pictures[screen]) / seconds),  # on two cores: the game has one of its own
             "pictures_with_fireballs": round(float((fireballs > 0).mean()), 4),
             "pixels_of_fireballs": round(float(fireballs.mean()), 3),
         }
