@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -16,6 +17,7 @@ TINY = ROOT / "tests" / "tiny.yaml"
 import pytest  # noqa: E402
 
 from utils import compute  # noqa: E402
+from utils.files import locked  # noqa: E402
 
 compute.start_tensorflow()
 
@@ -43,23 +45,39 @@ def step(script: str, runs: Path, *overrides: str, prefix: tuple[str, ...] = ())
     return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, prefix=prefix)
 
 
+def shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first test process to want it makes, and all of this test run read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with locked(folder.with_name(f"making_{name}"), patience=300):
+        if not folder.with_suffix(".made").exists():
+            make(folder)
+            folder.with_suffix(".made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """A folder of runs in which the tiny run has done steps 1 to 4. Copy it before changing anything."""
-    runs = tmp_path_factory.mktemp("trained")
-    for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
-        done = step(script, runs)
-        assert done.returncode == 0, done.stderr
-    return runs
+
+    def make(runs: Path) -> None:
+        for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
+            done = step(script, runs)
+            assert done.returncode == 0, done.stderr
+
+    return shared(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def evolved(trained, tmp_path_factory) -> Path:
     """A folder of runs in which the tiny run has a controller of one generation. Copy it before changing anything."""
-    runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evolved") / "runs"))
-    done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    return runs
+
+    def make(runs: Path) -> None:
+        shutil.copytree(trained, runs)
+        done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
+        assert done.returncode == 0, done.stderr
+
+    return shared(tmp_path_factory, "evolved", make)
 
 
 @pytest.fixture

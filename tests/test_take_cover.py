@@ -193,6 +193,7 @@ def test_roaming_also_stands_still_and_at_the_wall():
 SETTINGS = (
     "env_name=WorldModels/TakeCover-v0", "exp_name=doom", "exploration_policy=held", "controller_inputs=[z,c,h]",
     "controller_bias=false", "controller_environment=dream", "max_frames=400", "controller_num_generation=1",
+    "checkpoint_seconds=60",
 )  # fmt: skip
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
 
