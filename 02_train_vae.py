@@ -20,13 +20,11 @@ def main() -> None:
     with command_line.step(2, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.progress import Progress
+        from utils.results import of_vae
         from utils.vae_training import train_vae
 
         last = train_vae(config, run, Progress("V", "images"))
-        results["V"] = str(run.vae_weights)
-        results["held out"] = (
-            f"squared error of a frame {last['held_out_reconstruction']:.1f}, KL {last['held_out_kl']:.1f} nats"
-        )
+        results["V"] = f"{of_vae(last)}: {run.vae_weights}"
         results["what it sees"] = str(run.vae / "reconstructions.png")
 
 

@@ -21,15 +21,11 @@ def main() -> None:
         compute.start_tensorflow()
         from utils.environments import describe
         from utils.progress import Progress
+        from utils.results import of_rnn
         from utils.rnn_training import train_rnn
 
         last = train_rnn(config, run, Progress("M", "steps"))
-        predicts = describe(config.env_name).predicts
-        results["M"] = str(run.rnn_weights)
-        results["held out"] = (
-            f"NLL of the next z {last['held_out_nll']:.3f} nats a dimension, loss of the {predicts} "
-            f"{last[f'held_out_{predicts}']:.3f}"
-        )
+        results["M"] = f"{of_rnn(last, describe(config.env_name).predicts)}: {run.rnn_weights}"
         results["what it expects"] = str(run.rnn / "mixture.png")
 
 

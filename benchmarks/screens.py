@@ -9,15 +9,15 @@ by side in benchmarks/results/screens.png.
 import time
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.report import RESULTS, store
 from utils.environments import describe
 from utils.environments.take_cover import MAX_STEPS, TakeCover
+from utils.figures.style import Sheet, save
 from utils.rollouts import ExplorationPolicy, Job, run
 
 SCREENS = ("RES_160X120", "RES_200X150", "RES_320X240", "RES_640X480")
-GAMES, SHOWN, SIDE, GAP = 20, 8, 144, 4
+GAMES, SHOWN, SIDE, ROW_TITLE = 20, 8, 144, 70
 
 
 def main() -> None:
@@ -57,15 +57,17 @@ def _fire(obs: np.ndarray) -> np.ndarray:
 def _save(pictures: dict[str, np.ndarray]) -> None:
     fireballs = _fire(pictures[SCREENS[-1]])
     chosen = np.flatnonzero(fireballs)[:: max(1, np.count_nonzero(fireballs) // SHOWN)][:SHOWN]
-    sheet = Image.new("RGB", (84 + SHOWN * (SIDE + GAP), len(SCREENS) * (SIDE + GAP)), "white")
-    draw = ImageDraw.Draw(sheet)
+    spacing, left = SIDE + Sheet.GAP, Sheet.MARGIN + ROW_TITLE
+    sheet = Sheet(
+        left + SHOWN * spacing + Sheet.MARGIN, Sheet.TITLE + len(SCREENS) * spacing,
+        "The same moments of the same games on ViZDoom's screens, at 64 x 64",
+    )  # fmt: skip
     for row, screen in enumerate(SCREENS):
-        y = row * (SIDE + GAP)
-        draw.text((GAP, y + SIDE // 2), screen.removeprefix("RES_").lower(), "black", ImageFont.load_default(size=14))
+        y = Sheet.TITLE + row * spacing
+        sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, screen.removeprefix("RES_").lower())
         for column, step in enumerate(chosen):
-            picture = Image.fromarray(pictures[screen][step]).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-            sheet.paste(picture, (84 + column * (SIDE + GAP), y))
-    sheet.save(RESULTS / "screens.png")
+            sheet.paste(left + column * spacing, y, pictures[screen][step], SIDE)
+    save(sheet, RESULTS / "screens.png")
 
 
 if __name__ == "__main__":

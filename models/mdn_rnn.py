@@ -79,7 +79,7 @@ class MDNRNN(keras.Model):
         self.mdn.build((*input_shape[:-1], self.rnn_size))
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs):
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
         return self.outputs_of(self.hidden(inputs))
 

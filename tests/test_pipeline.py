@@ -205,7 +205,7 @@ def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_traine
     assert step(script, whole, longer).returncode == 0
     state = killed / f"tiny/{folder}/state.npz"
     began = state.stat().st_mtime_ns
-    process = start(script, killed, longer)
+    process = start(script, killed, longer, "checkpoint_seconds=0.2")
     wait_for(lambda: state.stat().st_mtime_ns > began)
     process.kill()
     process.wait()

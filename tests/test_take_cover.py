@@ -22,6 +22,7 @@ from utils.dreams import iterations
 from utils.environments import describe
 from utils.environments.take_cover import STOCK_SCREEN, TakeCover
 from utils.episodes import Series
+from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, run
 from utils.run_folder import RunFolder
 
@@ -130,7 +131,7 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
     for kill_at in (None, 30):
         doll = Doll()
         doll.steps, doll.kill_at = 0, kill_at
-        films.append(watching.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, None, 1))
+        films.append(watching.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
     for moment, same in zip(*films, strict=True):
         assert (moment.step, moment.score) == (same.step, same.score)
         np.testing.assert_array_equal(moment.view, same.view)
@@ -193,7 +194,6 @@ def test_roaming_also_stands_still_and_at_the_wall():
 SETTINGS = (
     "env_name=WorldModels/TakeCover-v0", "exp_name=doom", "exploration_policy=held", "controller_inputs=[z,c,h]",
     "controller_bias=false", "controller_environment=dream", "max_frames=400", "controller_num_generation=1",
-    "checkpoint_seconds=60",
 )  # fmt: skip
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
 

@@ -50,11 +50,15 @@ def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder, dic
     with opened(config, number) as run:
         prerequisites.check(config, run, number)
         if number in WATCHED:
-            print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
+            say_how_to_watch(config)
         results = {}
         with run.timed(number):
             yield config, run, results
         summarise(run, number, results)
+
+
+def say_how_to_watch(config: Config) -> None:
+    print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
 
 
 def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ runs/<exp_name>/
 """
 
 import contextlib
+import csv
 import json
 import shlex
 import sys
@@ -69,6 +70,15 @@ class RunFolder:
         """Raises `UsageError` that names the script to run first when an earlier step left no `path`."""
         if not path.exists():
             raise UsageError(f"{path} is missing: {why}; run `{self.command(step)}` first")
+
+    def log(self, step: int) -> list[dict[str, float | None]]:
+        """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
+        path = self.step_folder(step) / "log.csv"
+        self.require(path, step, "it tells how training went")
+        with open(path, newline="") as file:
+            return [
+                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)
+            ]
 
     def timings(self) -> dict[int, float]:
         """Seconds that each step has worked in all; what was killed outright is not in it."""

@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UsageError
+from utils.figures.style import PICTURE_SECONDS
 from utils.files import UNREADABLE, write_csv, write_json, write_npz, written_aside
 from utils.progress import Progress
-
-PICTURE_SECONDS = 60.0
 
 
 class Training:

@@ -1,5 +1,7 @@
 """Watching an agent: scoring it over episodes, and keeping one of them moment by moment."""
 
+from collections.abc import Callable
+
 import gymnasium
 import numpy as np
 
@@ -49,7 +51,15 @@ def score(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
     """Drives every job, in as many lanes as the run was trained with at most."""
-    return _drive(agent, parameters, jobs, stock, max_steps, progress)
+    return _drive(agent, parameters, jobs, _maker(agent.description, stock), max_steps, progress)
+
+
+def score_baseline(
+    description: Description, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
+) -> list[Outcome]:
+    """Outcomes of the random policy that agents are compared with, on the same tracks."""
+    policy = ExplorationPolicy(description.explorations[description.baseline], 1)
+    return _run([_maker(description, stock)()], policy, jobs, max_steps, progress)
 
 
 def film(
@@ -58,81 +68,72 @@ def film(
     """Every STEPS_A_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
     its batch."""
     moments: list[Moment] = []
-    _drive(agent, parameters, jobs, stock, max_steps, progress, which, STEPS_A_FRAME, moments)
-    return moments
-
-
-def _drive(agent, parameters, jobs, stock, max_steps, progress, watched=None, every=1, show=None) -> list[Outcome]:
-    """Drives every job; puts every `every`th moment of job `watched` into the list `show`."""
-    lanes = min(agent.config.controller_num_lane, len(jobs))
-    make = agent.description.make_stock if stock else agent.description.make
-    if watched is None:
-        envs = [make() for _ in range(lanes)]
-    else:
-        envs = [_Watched(make(render_mode="rgb_array"), jobs[watched].env_seed, every) for _ in range(lanes)]
-    policy = agent.policy(lanes)
-    policy.candidates = parameters[None]
-    total, step = 0.0, 0
+    make, total, step = _maker(agent.description, stock), 0.0, 0
 
     def on_begin(job):
         nonlocal total, step
-        if job == watched:
+        if job == which:
             total, step = 0.0, 0
-            show.clear()
+            moments.clear()
 
-    def on_step(lane, job, obs, action, reward, terminated):
+    def on_step(lane, job, env, policy, obs, action, reward, terminated):
         nonlocal total, step
-        if job != watched:
+        if job != which:
             return
         total, step = total + reward, step + 1
-        if envs[lane].before is not None:
+        if env.before is not None:
             made = agent.decode(policy.z[lane : lane + 1])[0]
-            show.append(Moment(envs[lane].before, obs.copy(), made, action.copy(), reward, total, step))
+            moments.append(Moment(env.before, obs.copy(), made, action.copy(), reward, total, step))
 
-    if progress:
-        progress.start(len(jobs))
-    try:
-        return run(
-            envs, policy, jobs, max_steps, on_step, lambda *_: progress and progress.advance(), on_begin=on_begin
-        )
-    finally:
-        if progress:
-            progress.close()
-        for env in envs:
-            env.close()
+    def watched():
+        return _Watched(make(render_mode="rgb_array"), jobs[which].env_seed, STEPS_A_FRAME)
+
+    _drive(agent, parameters, jobs, watched, max_steps, progress, on_begin, on_step)
+    return moments
 
 
 def ways(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], max_steps: int, progress: Progress
 ) -> tuple[list[Outcome], list[np.ndarray], list[np.ndarray]]:
     """Drives every job. Outcomes, where each was after every step, (steps, 2), and what it drove on, (points, 2)."""
-    description = agent.description
-    lanes = min(agent.config.controller_num_lane, len(jobs))
-    envs = [description.make() for _ in range(lanes)]
-    policy = agent.policy(lanes)
-    policy.candidates = parameters[None]
-    places, lines = [[] for _ in jobs], [None] * len(jobs)
+    description, places, lines = agent.description, [[] for _ in jobs], [None] * len(jobs)
 
-    def on_step(lane, job, obs, action, reward, terminated):
-        if lines[job] is None:
-            lines[job] = description.line(envs[lane])
-        places[job].append(description.place(envs[lane]))
+    def on_begin(job):
+        places[job].clear()
 
-    progress.start(len(jobs))
-    outcomes = run(
-        envs, policy, jobs, max_steps, on_step, lambda *_: progress.advance(), on_begin=lambda job: places[job].clear()
-    )
-    progress.close()
-    for env in envs:
-        env.close()
+    def on_step(lane, job, env, policy, obs, action, reward, terminated):
+        if not places[job]:
+            lines[job] = description.line(env)
+        places[job].append(description.place(env))
+
+    outcomes = _drive(agent, parameters, jobs, description.make, max_steps, progress, on_begin, on_step)
     return outcomes, [np.array(of_job) for of_job in places], lines
 
 
-def score_baseline(description: Description, jobs: list[Job], stock: bool, max_steps: int, progress: Progress):
-    """Outcomes of the random policy that agents are compared with, on the same tracks."""
-    env = (description.make_stock if stock else description.make)()
-    policy = ExplorationPolicy(description.explorations[description.baseline], 1)
+def _maker(description: Description, stock: bool) -> Callable[..., gymnasium.Env]:
+    return description.make_stock if stock else description.make
+
+
+def _drive(agent, parameters, jobs, make, max_steps, progress, on_begin=None, on_step=None) -> list[Outcome]:
+    """Drives every job in environments of `make`. Hooks as those of `run`, with more for on_step: (lane, job, its
+    environment, the policy, obs, action, reward, terminated)."""
+    lanes = min(agent.config.controller_num_lane, len(jobs))
+    envs = [make() for _ in range(lanes)]
+    policy = agent.policy(lanes)
+    policy.candidates = parameters[None]
+    return _run(
+        envs, policy, jobs, max_steps, progress,
+        on_begin=on_begin,
+        on_step=on_step and (lambda lane, job, *step: on_step(lane, job, envs[lane], policy, *step)),
+    )  # fmt: skip
+
+
+def _run(envs, policy, jobs, max_steps, progress, **hooks) -> list[Outcome]:
+    """Plays every job, shows how many are done, and closes the environments."""
     progress.start(len(jobs))
-    outcomes = run([env], policy, jobs, max_steps, on_end=lambda *_: progress.advance())
-    progress.close()
-    return outcomes
+    try:
+        return run(envs, policy, jobs, max_steps, on_end=lambda *_: progress.advance(), **hooks)
+    finally:
+        progress.close()
+        for env in envs:
+            env.close()

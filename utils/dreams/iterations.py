@@ -1,6 +1,5 @@
 """Runs that go on from one another: whether each dream is truer than the one before."""
 
-import csv
 from pathlib import Path
 
 from utils.dreams import temperatures
@@ -14,13 +13,13 @@ COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
 
 def curve(run: RunFolder) -> list[dict[str, float]]:
     """The evaluations in the log of a run's step 5. Raises `UsageError` if none of them was in a dream."""
-    path = run.controller / "log.csv"
-    run.require(path, 5, "it tells how the controller learned")
-    with open(path, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("dream_evaluation_mean")]
+    rows = [row for row in run.log(5) if row.get("dream_evaluation_mean") is not None]
     if not rows:
-        raise UsageError(f"{path} has no evaluation in a dream; step 5 makes them with controller_environment=dream")
-    return [{name: float(value) for name, value in row.items()} for row in rows]
+        raise UsageError(
+            f"{run.controller / 'log.csv'} has no evaluation in a dream; step 5 makes them with "
+            "controller_environment=dream"
+        )
+    return rows
 
 
 def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) -> list[dict]:

@@ -74,7 +74,7 @@ class Description:
     # Where an agent is at the moment, (x, y), and what it drives on, as a line to be drawn, (points, 2), or none.
     place: Callable[[gymnasium.Env], tuple[float, float]] = field(hash=False)
     line: Callable[[gymnasium.Env], np.ndarray] = field(hash=False)
-    published_curves: tuple["PublishedCurve", ...]  # to draw behind ours
+    published_curves: tuple[PublishedCurve, ...]  # to draw behind ours
 
     @property
     def action_size(self) -> int:

@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -146,18 +147,23 @@ def _uniform(rng: np.random.Generator):
     return act
 
 
-def _held(rng: np.random.Generator):
-    """Each action held for 1 to 10 steps, as in the original: it gets about, and sees more of the room."""
-    action, hold = np.zeros(1, np.float32), 0
+def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]):
+    """Each action of draw() held for steps() steps."""
+    action, hold = None, 0
 
     def act(observation):
         nonlocal action, hold
         if hold == 0:
-            action, hold = rng.uniform(-1, 1, 1).astype(np.float32), int(rng.integers(1, 11))
+            action, hold = draw(), steps()
         hold -= 1
         return action
 
     return act
+
+
+def _held(rng: np.random.Generator):
+    """Each action held for 1 to 10 steps, as in the original: it gets about, and sees more of the room."""
+    return _holding(lambda: rng.uniform(-1, 1, 1).astype(np.float32), lambda: int(rng.integers(1, 11)))
 
 
 def _roam(rng: np.random.Generator):
@@ -165,17 +171,10 @@ def _roam(rng: np.random.Generator):
     leaning. Unlike `held`, it also comes to stand still, and against a wall, for long: in a dream of what it has never
     done, a controller believes that fireballs do not fly there."""
     pace, leaning = np.exp(rng.uniform(np.log(3), np.log(60))), rng.uniform(-0.7, 0.7)
-    action, hold = np.zeros(1, np.float32), 0
-
-    def act(observation):
-        nonlocal action, hold
-        if hold == 0:
-            action = np.clip(rng.uniform(-1, 1, 1) + leaning, -1, 1).astype(np.float32)
-            hold = 1 + int(rng.exponential(pace))
-        hold -= 1
-        return action
-
-    return act
+    return _holding(
+        lambda: np.clip(rng.uniform(-1, 1, 1) + leaning, -1, 1).astype(np.float32),
+        lambda: 1 + int(rng.exponential(pace)),
+    )
 
 
 gymnasium.register("WorldModels/TakeCover-v0", TakeCover, max_episode_steps=MAX_STEPS, reward_threshold=750)

@@ -7,10 +7,9 @@ from utils.config import Config
 from utils.environments import describe
 from utils.evolution.state import EvolutionState
 from utils.figures.learning_curve import save_learning_curve
+from utils.figures.style import PICTURE_SECONDS
 from utils.files import write_csv
 from utils.run_folder import RunFolder
-
-PICTURE_SECONDS = 60.0  # the learning curve is drawn at evaluations, and at most this often between them
 
 
 class EvolutionLog:

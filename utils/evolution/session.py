@@ -8,6 +8,7 @@ from utils.errors import UsageError
 from utils.evolution import ranks as mpi
 from utils.evolution.worker import serve
 from utils.files import write_json
+from utils.results import of_controller
 from utils.run_folder import RunFolder, opened
 
 
@@ -25,7 +26,7 @@ def evolve(parser: argparse.ArgumentParser) -> int:
     with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
         if _check(config, run):
             return 0
-    print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
+    command_line.say_how_to_watch(config)
     return mpi.launch(arguments.workers, run.controller / "ranks.json")
 
 
@@ -79,11 +80,7 @@ def _check(config: Config, run: RunFolder) -> bool:
     from utils.evolution.log import EvolutionLog
 
     EvolutionLog(config, run).write_files(state)  # the last kill may have come just before
-    best = ""
-    if state.best:
-        best = "best mean {evaluation_mean:.1f} +- {evaluation_std:.1f} at generation {generation}; ".format(
-            **state.best
-        )
+    best = f"{of_controller(state.best, config.controller_eval_episode)}; " if state.best else ""
     print(
         f"{state.generation} generations are done in {run.controller}: {best}raise controller_num_generation to go on"
     )
@@ -91,9 +88,8 @@ def _check(config: Config, run: RunFolder) -> bool:
 
 
 def _results(state, config: Config, run: RunFolder) -> dict[str, str]:
-    best = "mean of the population {evaluation_mean:.1f} +- {evaluation_std:.1f}, generation {generation}"
     return {
-        "C": f"{best.format(**state.best)}: {run.controller / 'best.npz'}",
+        "C": f"{of_controller(state.best, config.controller_eval_episode)}: {run.controller / 'best.npz'}",
         "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
         "how it learned": str(run.controller / "learning_curve.png"),
     }

@@ -1,7 +1,6 @@
 """One page that tells a run as the chapter would: settings, timings, scores, and every figure, in one file."""
 
 import base64
-import csv
 import json
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ from utils.environments import describe
 from utils.figures.story import FIGURES
 from utils.files import written_aside
 from utils.progress import duration
+from utils.results import of_controller, of_rnn, of_vae
 from utils.run_folder import STEPS, RunFolder
 
 _TITLES = {
@@ -71,12 +71,12 @@ def _done(run: RunFolder, step: int) -> bool:
 def _overview(run: RunFolder, config: Config) -> str:
     """Timings and results, a row a step."""
     timings, rows = run.timings(), []
-    for step, (folder, script) in STEPS.items():
+    for step, (_, script) in STEPS.items():
         if not _done(run, step):
             rows.append((f"{script}", "", "not done yet"))
             continue
         seconds = timings.get(step)
-        rows.append((script, duration(seconds) if seconds is not None else "", _result(run, config, step, folder)))
+        rows.append((script, duration(seconds) if seconds is not None else "", _result(run, config, step)))
     cells = "".join(
         f'<tr><td>{escape(script)}</td><td class="number">{time}</td><td>{escape(result)}</td></tr>'
         for script, time, result in rows
@@ -84,33 +84,19 @@ def _overview(run: RunFolder, config: Config) -> str:
     return f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}</table>' + _scores(run)
 
 
-def _result(run: RunFolder, config: Config, step: int, folder: str) -> str:
-    log, predicts = run.path / folder / "log.csv", describe(config.env_name).predicts
-    rows = _rows(log) if log.exists() else []
+def _result(run: RunFolder, config: Config, step: int) -> str:
     if step in (1, 3):
         return f"{config.num_episodes} episodes"
-    if not rows:
-        return ""
-    last = rows[-1]
+    rows = run.log(step)
     if step == 2:
-        return (
-            f"held-out squared error of a frame {float(last['held_out_reconstruction']):.1f}, "
-            f"KL {float(last['held_out_kl']):.1f} nats"
-        )
+        return of_vae(rows[-1])
     if step == 4:
-        return (
-            f"held-out NLL of z {float(last['held_out_nll']):.3f} nats a dimension, loss of the {predicts} "
-            f"{float(last[f'held_out_{predicts}']):.3f}"
-        )
-    evaluated = [row for row in rows if row["evaluation_mean"]]
+        return of_rnn(rows[-1], describe(config.env_name).predicts)
+    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
     if not evaluated:
         return f"{len(rows)} generations"
-    best = max(evaluated, key=lambda row: float(row["evaluation_mean"]))
-    return (
-        f"{len(rows)} generations; best mean of the population {float(best['evaluation_mean']):.0f} +- "
-        f"{float(best['evaluation_std']):.0f} in {config.controller_eval_episode} episodes, generation "
-        f"{best['generation']}"
-    )
+    best = max(evaluated, key=lambda row: row["evaluation_mean"])
+    return f"{len(rows)} generations; {of_controller(best, config.controller_eval_episode)}"
 
 
 def _scores(run: RunFolder) -> str:
@@ -179,8 +165,3 @@ def _picture(path: Path, caption: str) -> str:
         f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))

@@ -38,7 +38,7 @@ def _latent(subject: Subject, path: Path) -> None:
 
 
 def _losses(subject: Subject, path: Path) -> None:
-    save_losses(subject.log("vae"), subject.log("rnn"), subject.description.predicts, path)
+    save_losses(subject.run.log(2), subject.run.log(4), subject.description.predicts, path)
 
 
 def _traversal(subject: Subject, path: Path) -> None:
@@ -65,7 +65,7 @@ def _dream(subject: Subject, path: Path) -> None:
 
 
 def _learning_curve(subject: Subject, path: Path) -> None:
-    save_learning_curve(subject.log("controller"), subject.config, path)
+    save_learning_curve(subject.run.log(5), subject.config, path)
 
 
 def _controller(subject: Subject, path: Path) -> None:

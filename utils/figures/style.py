@@ -17,6 +17,7 @@ INK, GREY, FAINT = "#222222", "#777777", "#dddddd"
 POSITIVE, NEGATIVE = BLUE, ORANGE
 IN_THE_DREAM, OUTSIDE, CANDIDATES = GREEN, ORANGE, BLUE
 DPI = 110
+PICTURE_SECONDS = 60.0  # between two drawings of what a network learns, while it does
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):

@@ -1,6 +1,5 @@
 """The run that figures are of."""
 
-import csv
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +12,7 @@ from utils.dreams.recorded import Recorded, held_out
 from utils.environments import describe
 from utils.episodes import Rollout, Series
 from utils.prerequisites import check_agent, check_series, check_world
-from utils.run_folder import STEPS, RunFolder
+from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
 
 MOST_FRAMES = 1000  # held-out ones that figures of V look at
@@ -89,12 +88,3 @@ class Subject:
     def logvar(self) -> np.ndarray:
         """Of `held_out_frames`, float32 (n, z_size)."""
         return np.concatenate([episode.series.logvar[:: self._every] for episode in self.held_out])
-
-    def log(self, folder: str) -> list[dict[str, float | None]]:
-        """What training wrote into vae/, rnn/ or controller/log.csv; None where a field is empty."""
-        path = self.run.path / folder / "log.csv"
-        step = next(step for step, (name, _) in STEPS.items() if name == folder)
-        self.run.require(path, step, "it tells how training went")
-        with open(path, newline="") as file:
-            rows = csv.DictReader(file)
-            return [{key: float(value) if value else None for key, value in row.items()} for row in rows]
