@@ -181,6 +181,20 @@ def test_too_few_ranks_and_no_mpi_are_a_line(trained, tmp_path, copy_of_trained)
     assert call(SCRIPT, "--config", TINY, f"runs_folder={runs}", "--workers", "0").returncode == 2
 
 
+def test_a_diagonal_search_learns_scales_alone():
+    for diagonal in (False, True):
+        state = EvolutionState(config.load(TINY, [f"controller_diagonal={str(diagonal).lower()}"]), np.zeros(5))
+        for generation in range(40):
+            state.generation = generation
+            candidates = state.ask()
+            a, b, c, d, e = candidates.T
+            state.es.tell(list(candidates), list((a - b) ** 2 + 1e4 * c**2 + d**2 + e**2))
+        covariance = np.cov(np.array(state.es.ask(2000)).T)
+        assert covariance[3, 3] > 100 * covariance[2, 2]  # both learn that the third one matters
+        together = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+        assert abs(together) < 0.1 if diagonal else together > 0.5
+
+
 def test_parts_are_fixed_by_the_configuration():
     c = config.load(TINY)
     candidates = np.arange(6 * 57, dtype=np.float32).reshape(6, 57)
@@ -192,6 +206,8 @@ def test_parts_are_fixed_by_the_configuration():
     draws = [job.draw_seed for part in parts for job in part.jobs]
     assert len(set(draws)) == len(draws)  # but each candidate's own draws
     assert {job.env_seed for part in generation_parts(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
+    grown = config.load(TINY, ["controller_num_episode={1: 2, 4: 3, 6: 5}"])
+    assert [len(generation_parts(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
     evaluation = evaluation_parts(c, 4, candidates[0])
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == 1000 for part in evaluation)

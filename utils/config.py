@@ -7,13 +7,23 @@ one that does.
 import difflib
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from utils.environments import describe
 from utils.errors import UsageError
+
+
+def _stages(value: object) -> object:
+    """A whole number, or one for each stretch of generations by the generation that it begins with."""
+    stages = value if isinstance(value, dict) else {1: value}
+    if any(type(number) is not int or number < 1 for stage in stages.items() for number in stage):
+        raise ValueError("should be a whole number of at least 1, or some of them: {1: 4, 50: 16}")
+    if 1 not in stages:
+        raise ValueError("should say how many there are from generation 1 on")
+    return value
 
 
 def _setting(step: int, fixed: bool = True, **bounds):
@@ -68,12 +78,13 @@ class Config(BaseModel):
     controller_latent: Literal["sample", "mean"] = _setting(5)
     controller_num_worker: int = _setting(5, ge=1)
     controller_num_worker_trial: int = _setting(5, ge=1)
-    controller_num_episode: int = _setting(5, ge=1)
+    controller_num_episode: Annotated[int | dict[int, int], PlainValidator(_stages)] = _setting(5, fixed=False)
     controller_max_frames: int = _setting(5, ge=1)
     controller_patience: int = _setting(5, ge=0)
     controller_num_lane: int = _setting(5, ge=1, le=1024)
     controller_num_generation: int = _setting(5, fixed=False, ge=1)
     controller_sigma_init: float = _setting(5, gt=0)
+    controller_diagonal: bool = _setting(5)
     controller_eval_steps: int = _setting(5, fixed=False, ge=1)
     controller_eval_episode: int = _setting(5, fixed=False, ge=1)
 
@@ -103,6 +114,12 @@ class Config(BaseModel):
     @property
     def population(self) -> int:
         return self.controller_num_worker * self.controller_num_worker_trial
+
+    @property
+    def episode_stages(self) -> dict[int, int]:
+        """`controller_num_episode` by the generation, counted from 1, that it begins with, the first one first."""
+        stages = self.controller_num_episode
+        return dict(sorted(stages.items())) if isinstance(stages, dict) else {1: stages}
 
     @property
     def num_episodes(self) -> int:

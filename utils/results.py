@@ -1,4 +1,6 @@
-"""What came of a step, in words: at the end of its script, and in the report."""
+"""What came of a step, in words: at the end of its script, in figures and in the report."""
+
+from utils.config import Config
 
 
 def of_vae(row: dict[str, float]) -> str:
@@ -20,3 +22,10 @@ def of_controller(best: dict, episodes: int) -> str:
         f"mean of the population {best['evaluation_mean']:.1f} +- {best['evaluation_std']:.1f} in {episodes} fresh "
         f"episodes, after generation {best['generation']:.0f}"
     )
+
+
+def num_episodes(config: Config) -> str:
+    """That a candidate lives: "1 episode", "4 episodes (16 from generation 50)"."""
+    (_, first), *later = config.episode_stages.items()
+    grown = ", ".join(f"{number} from generation {begin}" for begin, number in later)
+    return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")

@@ -95,6 +95,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         row |= {
             "sigma": float(state.es.sigma),
             "rms_stdev": float(state.es.sigma * np.sqrt(np.mean(state.es.sm.variances))),
+            "episodes": episode_scores.shape[1],
             "mean_steps": float(np.mean(steps)),
             "max_steps": int(max(steps)),
             "steps": int(sum(steps)),

@@ -45,7 +45,10 @@ class EvolutionState:
         self.mean = np.float32(start)
         self.best: dict | None = None
         self.draws = Draws(config.seed)
-        options = {"popsize": config.population, "randn": self.draws, "seed": np.nan, "verbose": -10, "verb_log": 0}
+        options = {
+            "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.draws,
+            "seed": np.nan, "verbose": -10, "verb_log": 0,
+        }  # fmt: skip
         self.es = cma.CMAEvolutionStrategy(start.tolist(), config.controller_sigma_init, options)
 
     def ask(self) -> np.ndarray:

@@ -48,7 +48,8 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
     dreamed, patience = config.controller_environment == "dream", None
     if config.controller_patience:
         patience = Patience(config.controller_patience, describe(config.env_name).idle_reward)
-    episodes = range(config.controller_num_episode)
+    count = [number for begin, number in config.episode_stages.items() if begin <= generation + 1][-1]
+    episodes = range(count)
     tracks = [seeding.integer(config.seed, "training track", generation, episode) for episode in episodes]
     for part in range(config.controller_num_worker):
         jobs = [
@@ -57,7 +58,7 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
             for e in episodes
         ]
         chosen = candidates[part * trials : (part + 1) * trials]
-        parts.append(Part(f"training_{part:04d}", chosen, jobs, steps, patience, dreamed))
+        parts.append(Part(f"training_{count}_{part:04d}", chosen, jobs, steps, patience, dreamed))
     return parts
 
 

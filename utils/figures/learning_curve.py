@@ -7,6 +7,7 @@ import numpy as np
 from utils.config import Config
 from utils.environments import describe
 from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, save
+from utils.results import num_episodes
 
 PUBLISHED = ("#aaaaaa", "#555555")
 
@@ -47,11 +48,9 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     by_generation.set_ylabel("score of an episode")
     by_cost.set_xscale("log")
     by_cost.set_xlabel("core-hours of step 5")
-    count = config.controller_num_episode
-    episodes = "1 episode" if count == 1 else f"{count} episodes"
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
     drawn.suptitle(
-        f"{config.exp_name}: {config.population} candidates x {episodes} "
+        f"{config.exp_name}: {config.population} candidates x {num_episodes(config)} "
         f"of at most {config.controller_max_frames} steps{where}"
     )
     drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)

@@ -11,7 +11,7 @@ from utils.environments import describe
 from utils.figures.story import FIGURES
 from utils.files import written_aside
 from utils.progress import duration
-from utils.results import of_controller, of_rnn, of_vae
+from utils.results import num_episodes, of_controller, of_rnn, of_vae
 from utils.run_folder import STEPS, RunFolder
 
 _TITLES = {
@@ -124,8 +124,7 @@ def _text(run: RunFolder, config: Config, step: int) -> str:
         where = f"dreamed by M at temperature {config.controller_temperature:g}"
     return _TOLD[step].format(
         config=config, how=how, episodes=config.num_episodes, predicts=describe(config.env_name).predicts,
-        lived="1 episode" if config.controller_num_episode == 1 else f"{config.controller_num_episode} episodes",
-        inputs=" and ".join(config.controller_inputs), where=where,
+        lived=num_episodes(config), inputs=" and ".join(config.controller_inputs), where=where,
     )  # fmt: skip
 
 
