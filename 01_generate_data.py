@@ -1,4 +1,4 @@
-"""Step 1: collect rollouts with a random policy.
+"""Step 1: collect random rollouts.
 
 `parallel_processes` processes play `max_trials` episodes each, of at most `max_frames` steps, with the
 environment's exploration policy. Nobody cares about the score: the pictures are what V learns to see with,

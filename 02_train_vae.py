@@ -2,10 +2,10 @@
 
 V learns to squeeze a 64x64x3 picture into z, `z_size` numbers drawn from the mu and logvar it encodes the
 picture to, and to make the picture from z again. It trains for `vae_num_epoch` epochs on all rollouts but
-the held-out ones. A run that was stopped goes on from its last minute.
+the held-out ones. A run that was stopped goes on from its last checkpoint.
 
 reads   runs/<exp_name>/rollouts
-writes  runs/<exp_name>/vae: vae.weights.h5, log.csv, reconstructions.png, TensorBoard's log, state.npz
+writes  runs/<exp_name>/vae: vae.weights.h5, log.csv, pictures, TensorBoard's log, state.npz
 
 examples
   python 02_train_vae.py

@@ -2,10 +2,10 @@
 
 M reads a series step by step: the latent vector z, drawn anew from mu and logvar for each batch, the action
 and the previous reward (or end). It learns to predict the next z, as a mixture of normal distributions for each
-of its numbers, and the reward (or end). A run that was stopped goes on from its last minute.
+of its numbers, and the reward (or end). A run that was stopped goes on from its last checkpoint.
 
-reads   runs/<exp_name>/series
-writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, mixture.png, TensorBoard's log, state.npz
+reads   runs/<exp_name>/series; vae, to draw what M dreams
+writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, pictures, TensorBoard's log, state.npz
 
 examples
   python 04_train_rnn.py

@@ -9,8 +9,8 @@ With `controller_environment=dream` C trains in M's dream and never drives while
 population is then evaluated in both worlds, so that a C that only cheats the dream is seen.
 
 reads   runs/<exp_name>/vae and rnn; for dreams series/starts.npz
-writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, learning_curve.png,
-        TensorBoard's log, resume.pkl
+writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, pictures, TensorBoard's log,
+        resume.pkl
 
 examples
   python 05_train_controller.py

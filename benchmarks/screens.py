@@ -17,7 +17,7 @@ from utils.figures.style import Sheet, save
 from utils.rollouts import ExplorationPolicy, Job, run
 
 SCREENS = ("RES_160X120", "RES_200X150", "RES_320X240", "RES_640X480")
-GAMES, SHOWN, SIDE, ROW_TITLE = 20, 8, 144, 70
+GAMES, SHOWN, SIDE, ROW_TITLE = 20, 8, 128, 70
 
 
 def main() -> None:

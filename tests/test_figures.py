@@ -22,6 +22,7 @@ from utils.figures.story import FIGURES
 from utils.figures.subject import Subject
 from utils.progress import Progress, duration
 from utils.run_folder import RunFolder
+from utils.shipping import ship
 
 
 def draw(*arguments):
@@ -63,6 +64,23 @@ def test_of_an_unfinished_run_what_there_is_is_drawn(tmp_path):
     refused = draw(tmp_path / "tiny", "prior")
     assert refused.returncode == 2
     assert "run `python 02_train_vae.py --config" in refused.stderr
+
+
+def test_each_figure_asks_for_what_it_shows_alone(evolved, tmp_path):
+    run = shutil.copytree(evolved / "tiny", tmp_path / "tiny")
+    for folder in ("series", "rnn", "controller"):
+        shutil.rmtree(run / folder)
+    done = draw(run)
+    assert done.returncode == 0, done.stderr
+    of_two_steps = {name for name, figure in FIGURES.items() if figure.step <= 2}
+    assert {path.stem for path in (run / "figures").iterdir()} == of_two_steps
+
+    shipped = tmp_path / "shipped"
+    ship(RunFolder(evolved / "tiny"), RunFolder(shipped))
+    done = draw(shipped, "--episodes", "2")
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (shipped / "figures").iterdir()} == {"prior", "learning_curve", "controller", "ways"}
+    assert "5. C learns to act" in (shipped / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -119,10 +137,15 @@ def test_ways_are_where_the_car_was(evolved):
 
 
 def test_tensorboard_has_the_pictures(evolved):
-    for folder, tag in (("vae", "reconstructions"), ("rnn", "mixture"), ("controller", "learning_curve")):
+    expected = {
+        "vae": ("reconstructions", "traversal", "prior", "loss", "step_seconds"),
+        "rnn": ("mixture", "dream", "loss", "step_seconds"),
+        "controller": ("learning_curve", "weights", "sigma", "generation_seconds"),
+    }
+    for folder, names in expected.items():
         log = EventAccumulator(str(evolved / "tiny" / folder / "tensorboard"))
         log.Reload()
-        assert tag in log.Tags()["tensors"]
+        assert {f"{folder}/{name}" for name in names} <= set(log.Tags()["tensors"])
 
 
 def test_quiet_is_quiet_and_others_end_with_what_comes_next(tmp_path):

@@ -63,11 +63,12 @@ def say_how_to_watch(config: Config) -> None:
 
 def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
-    following = f"python render_agent.py {run.path} --film agent.webp"
+    film, scores = run.path / "videos/agent.webp", run.path / "score.json"
+    following = f"python render_agent.py {run.path} --random --film {film} --json {scores}"
     if number + 1 in STEPS:
         following = f"python {STEPS[number + 1][1]} {same_arguments()}".rstrip()
     results = results | {
-        "took": f"{duration(run.timings()[number])} in all",
+        "took": f"{duration(run.timings().get(number, 0))} in all",
         "next": following,
         "to see it": f"python -m utils.figures {run.path}",
     }

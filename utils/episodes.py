@@ -83,3 +83,18 @@ def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list
     every = max(2, round(1 / held_out_fraction))
     held_out = paths[every - 1 :: every] or paths[-1:]
     return [path for path in paths if path not in set(held_out)], held_out
+
+
+def spread_frames(paths: list[Path], count: int) -> np.ndarray:
+    """About `count` frames evenly out of the rollouts `paths`, uint8 (count, 64, 64, 3)."""
+    paths = paths[:: -(-len(paths) // count)]
+    each = -(-count // len(paths))
+    picked = []
+    for path in paths:
+        frames = load(path, Rollout, only=("obs",)).obs
+        picked.append(frames[np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)])
+    return np.concatenate(picked)
+
+
+def most_rewarded(paths: list[Path], kind: type[Rollout] | type[Series]) -> Path:
+    return max(paths, key=lambda path: load(path, kind, only=("reward",)).reward.sum())

@@ -54,6 +54,12 @@ def check_series(run: RunFolder, config: Config) -> None:
 def check_world(run: RunFolder, config: Config) -> None:
     """As `check_series`, and M."""
     check_series(run, config)
+    check_rnn(run, config)
+
+
+def check_rnn(run: RunFolder, config: Config) -> None:
+    """Raises `UsageError` if V or M is missing, or M learned from what another V saw."""
+    run.require(run.vae_weights, 2, "V is not trained yet")
     run.require(run.rnn_weights, 4, "M is not trained yet")
     source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
     _check_source(run.rnn, source, "series", 4)

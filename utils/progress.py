@@ -44,11 +44,11 @@ class Progress:
             self._said = now
             rate = (self._done - self._first) / (now - self._began)
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
-            left = (self._total - self._done) / rate if rate else float("inf")
-            print(
-                f"{self._title}: {self._done} of {self._total} {self._unit}, {rate:.0f}/s, {left:.0f} s left{shown}",
-                flush=True,
-            )
+            left = (self._total - self._done) / rate if rate else 0.0
+            speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+            remaining = f"{duration(left)} left" if rate else "no end in sight"
+            done = f"{self._title}: {self._done} of {self._total} {self._unit}"
+            print(f"{done}, {speed}, {remaining}{shown}", flush=True)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -2,6 +2,8 @@
 
 from utils.config import Config
 
+IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
+
 
 def of_vae(row: dict[str, float]) -> str:
     """row: the last of V's log."""
@@ -11,7 +13,7 @@ def of_vae(row: dict[str, float]) -> str:
 def of_rnn(row: dict[str, float], predicts: str) -> str:
     """row: the last of M's log."""
     return (
-        f"held-out NLL of the next z {row['held_out_nll']:.3f} nats a dimension, loss of the {predicts} "
+        f"held-out NLL of the next z {row['held_out_nll']:.3f} nats a dimension, loss of the {IN_WORDS[predicts]} "
         f"{row[f'held_out_{predicts}']:.3f}"
     )
 

@@ -13,11 +13,12 @@ from utils import compute, episodes, seeding
 from utils.config import Config
 from utils.environments import describe
 from utils.episodes import Series
-from utils.figures.memory import save_mixture
+from utils.figures import memory
 from utils.frame_stream import prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
 from utils.training import Training, load_weights
+from utils.vae_training import load_vae
 
 HELD_OUT_SEQUENCES = 50
 NUM_LOGS = 40
@@ -82,13 +83,18 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     keras.utils.set_random_seed(config.seed)
     model = build_rnn(config)
     train_step, losses, optimizer = make_steps(model, config)
-    log_every = max(1, config.rnn_num_steps // NUM_LOGS)
     variables = model.trainable_variables + optimizer.variables
-    shown = episodes.load(max(held_out_paths, key=lambda path: path.stat().st_size), Series)  # the longest
+    predicts, vae = describe(config.env_name).predicts, load_vae(config, run)
+    shown = episodes.load(episodes.most_rewarded(held_out_paths, Series), Series)
     dimension = information(shown.mu, shown.logvar).mean(axis=0).argmax()
     training = Training(
-        run.rnn, variables, log_every, config.checkpoint_seconds, "mixture.png",
-        lambda path: save_mixture(model, shown, dimension, describe(config.env_name).predicts, path),
+        run.rnn, variables, NUM_LOGS, config.checkpoint_seconds,
+        {
+            "mixture": lambda path: memory.save_mixture(model, shown, dimension, predicts, path),
+            "dream": lambda path: memory.save_dreams_beside(
+                vae, model, predicts, shown, None, config.controller_temperature, path
+            ),
+        },
     )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
         before.require(before.rnn_weights, 4, "this run goes on from its M")

@@ -19,16 +19,15 @@ class Training:
     """Steps, log and resumable state of one network, in `folder`.
 
     state.npz   every variable of network and optimiser, the step, the log so far
-    log.csv     a row each `log_every` steps; the same goes to TensorBoard
-    `picture`   what `draw` makes of the network, each minute or so and at the end; the same goes to TensorBoard
+    log.csv     `num_logs` rows in all; the same goes to TensorBoard
+    NAME.png    what pictures[NAME] draws of the network now and then and at the end; the same goes to TensorBoard
     """
 
     def __init__(
-        self, folder: Path, variables: list, log_every: int, checkpoint_seconds: float, picture: str,
-        draw: Callable[[Path], None],
+        self, folder: Path, variables: list, num_logs: int, checkpoint_seconds: float,
+        pictures: dict[str, Callable[[Path], None]],
     ):  # fmt: skip
-        self._folder, self._variables, self._log_every = folder, variables, log_every
-        self._picture, self._draw = folder / picture, draw
+        self._folder, self._variables, self._num_logs, self._pictures = folder, variables, num_logs, pictures
         self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
         self.rows: list[dict[str, float]] = []
@@ -57,13 +56,23 @@ class Training:
             for row in self.rows[self._logged :]:
                 for name, value in row.items():
                     if name != "step":
-                        tf.summary.scalar(name, value, step=row["step"])
+                        tf.summary.scalar(f"{self._folder.name}/{name}", value, step=row["step"])
             if drawing:
-                self._draw(self._picture)
-                png = tf.io.decode_png(self._picture.read_bytes(), channels=3)
-                tf.summary.image(self._picture.stem, png[None], step=self.step)
+                for name, path in self._draw().items():
+                    png = tf.io.decode_png(path.read_bytes(), channels=3)
+                    tf.summary.image(f"{self._folder.name}/{name}", png[None], step=self.step)
         self._writer.flush()
         self._logged = len(self.rows)
+
+    def _draw(self) -> dict[str, Path]:
+        paths = {name: self._folder / f"{name}.png" for name in self._pictures}
+        for name, draw in self._pictures.items():
+            draw(paths[name])
+        return paths
+
+    def _outdated(self, name: str) -> bool:
+        path = self._folder / f"{name}.png"
+        return not path.exists() or path.stat().st_mtime < self._path.stat().st_mtime
 
     def _write_table(self) -> None:
         if self.rows:
@@ -82,7 +91,8 @@ class Training:
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
             self._write_table()  # the last kill may have come just before
-            self._draw(self._picture)
+            if any(self._outdated(name) for name in self._pictures):
+                self._draw()
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
@@ -101,11 +111,12 @@ class Training:
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value
             progress.advance(items_per_step, **losses)
-            if self.step % self._log_every == 0 or self.step == total_steps:
+            if self.step * self._num_logs // total_steps > (self.step - 1) * self._num_logs // total_steps:
                 row = {name: round(total / count, 5) for name, total in sums.items()}
                 row |= {f"held_out_{name}": round(value, 5) for name, value in held_out().items()}
-                speed = (self.step - first) * items_per_step / (time.monotonic() - began)
-                self.rows.append({"step": self.step, **row, "per_second": round(speed, 1)})
+                seconds = (time.monotonic() - began) / (self.step - first)
+                row |= {"per_second": round(items_per_step / seconds, 1), "step_seconds": round(seconds, 5)}
+                self.rows.append({"step": self.step, **row})
                 sums, count, began, first = {}, 0, time.monotonic(), self.step
             last = self.step == total_steps
             if last or time.monotonic() - saved > self._checkpoint_seconds:

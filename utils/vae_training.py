@@ -7,9 +7,8 @@ import tensorflow as tf
 from models.vae import VAE, build_vae, images_from_obs, sample_z, vae_losses
 from utils import compute, episodes, seeding
 from utils.config import Config
-from utils.episodes import Rollout
 from utils.errors import UsageError
-from utils.figures.vision import save_reconstructions
+from utils.figures import vision
 from utils.frame_stream import FrameStream, prefetched
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
@@ -31,12 +30,15 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     keras.utils.set_random_seed(config.seed)
     vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
     train_step, optimizer = make_train_step(vae, config)
-    log_every = max(1, steps[0] // LOGS_AN_EPOCH)
     variables = vae.vae.trainable_variables + optimizer.variables
-    held_out_obs = _spread(held_out_paths, HELD_OUT_FRAMES)
+    held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
     training = Training(
-        run.vae, variables, log_every, config.checkpoint_seconds, "reconstructions.png",
-        lambda path: save_reconstructions(vae, held_out_obs, path),
+        run.vae, variables, LOGS_AN_EPOCH * config.vae_num_epoch, config.checkpoint_seconds,
+        {
+            "reconstructions": lambda path: vision.save_reconstructions(vae, held_out_obs, path),
+            "traversal": lambda path: vision.save_traversal(vae, *vision.encode(vae, held_out_obs), path),
+            "prior": lambda path: vision.save_prior(vae, path),
+        },
     )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
         before.require(before.vae_weights, 2, "this run goes on from its V")
@@ -82,17 +84,6 @@ def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
         losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
     reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
     return {"reconstruction": float(reconstruction), "kl": float(kl)}
-
-
-def _spread(paths, count: int) -> np.ndarray:
-    """About `count` frames evenly out of the episodes `paths`, uint8 (count, 64, 64, 3)."""
-    paths = paths[:: -(-len(paths) // count)]
-    each = -(-count // len(paths))
-    picked = []
-    for path in paths:
-        frames = episodes.load(path, Rollout, only=("obs",)).obs
-        picked.append(frames[np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)])
-    return np.concatenate(picked)
 
 
 def load_vae(config: Config, run: RunFolder) -> VAE:

@@ -6,6 +6,7 @@ from utils.agent_file import save_parameters
 from utils.config import Config
 from utils.environments import describe
 from utils.evolution.state import EvolutionState
+from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
 from utils.figures.style import PICTURE_SECONDS
 from utils.files import write_csv
@@ -32,7 +33,7 @@ class EvolutionLog:
 
     def write_files(self, state: EvolutionState, drawing: bool = True) -> None:
         """The controllers; log.csv: a row a generation; fitness.csv: every candidate's score in full precision;
-        with `drawing` the learning curve."""
+        with `drawing` the pictures."""
         folder = self._run.controller
         save_parameters(folder / "mean.npz", state.mean, generation=state.generation)
         if state.best:
@@ -42,6 +43,8 @@ class EvolutionLog:
         write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
             save_learning_curve(state.rows, self._config, folder / "learning_curve.png")
+            which = f"the latest mean, generation {state.generation}"
+            save_weights(state.mean, self._config, describe(self._config.env_name), which, folder / "weights.png")
 
     def _line(self, row: dict, state: EvolutionState) -> str:
         left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation
@@ -72,7 +75,7 @@ class EvolutionLog:
             for name, value in row.items():
                 if value is not None and name != "generation":
                     self._tf.summary.scalar(f"controller/{name}", value)
-            if drawn:
-                picture = (self._run.controller / "learning_curve.png").read_bytes()
-                self._tf.summary.image("learning_curve", self._tf.io.decode_png(picture, channels=3)[None])
+            for name in ("learning_curve", "weights") if drawn else ():
+                picture = (self._run.controller / f"{name}.png").read_bytes()
+                self._tf.summary.image(f"controller/{name}", self._tf.io.decode_png(picture, channels=3)[None])
         self._tensorboard.flush()

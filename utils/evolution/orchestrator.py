@@ -14,6 +14,7 @@ from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedParts
 from utils.evolution.work import Part, PartResult, evaluation_parts, generation_parts
+from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
 
 
@@ -39,11 +40,16 @@ class Crew:
             slowest = max(self._ready_after)
             print(f"{len(self._ready_after)} workers, the last one ready after {slowest:.1f} s", flush=True)
 
-    def score(self, parts: list[Part], finished: FinishedParts) -> list[PartResult]:
-        """Hands out the parts that are not finished yet, each to the next free worker. Results in their order."""
+    def score(self, parts: list[Part], finished: FinishedParts, what: str) -> list[PartResult]:
+        """Hands out the parts that are not finished yet, each to the next free worker. Results in their order.
+
+        what: to call it while it lasts.
+        """
         results = {part.name: finished.read(part.name) for part in parts}
         waiting = deque(part for part in parts if results[part.name] is None)
         missing = len(waiting)
+        progress = Progress(what, "parts")
+        progress.start(len(parts), len(parts) - missing)
         while missing:
             while waiting and self._free:
                 self._ranks.send(waiting.popleft(), self._free.pop())
@@ -55,6 +61,8 @@ class Crew:
             finished.write(name, result)
             results[name] = result
             missing -= 1
+            progress.advance()
+        progress.close()
         return [results[part.name] for part in parts]
 
     def stop(self) -> None:
@@ -84,7 +92,8 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
     while state.generation < config.controller_num_generation:
         finished = FinishedParts(run.controller, state.generation)
         candidates = state.ask()
-        results = crew.score(generation_parts(config, state.generation, np.float32(candidates)), finished)
+        parts = generation_parts(config, state.generation, np.float32(candidates))
+        results = crew.score(parts, finished, f"generation {state.generation + 1}")
         episode_scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
         scores = episode_scores.mean(axis=1)
         state.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
@@ -106,7 +115,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         if (state.generation + 1) % config.controller_eval_steps == 0 or last:
             evaluation = {}
             for name, dreamed in evaluations.items():
-                results = crew.score(evaluation_parts(config, state.generation, mean, dreamed), finished)
+                results = crew.score(evaluation_parts(config, state.generation, mean, dreamed), finished, name)
                 evaluation |= _statistics(name, np.concatenate([result.scores for result in results]))
         row |= evaluation or dict.fromkeys(key for name in evaluations for key in _statistics(name, np.zeros(1)))
         now = time.monotonic()

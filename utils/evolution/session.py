@@ -26,7 +26,6 @@ def evolve(parser: argparse.ArgumentParser) -> int:
     with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
         if _check(config, run):
             return 0
-    command_line.say_how_to_watch(config)
     return mpi.launch(arguments.workers, run.controller / "ranks.json")
 
 
@@ -54,6 +53,7 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
             from utils.evolution.orchestrator import orchestrate  # brings what workers do not need
 
             def lead() -> None:
+                command_line.say_how_to_watch(config)
                 write_json(run.controller / "ranks.json", places)
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
@@ -80,10 +80,11 @@ def _check(config: Config, run: RunFolder) -> bool:
     from utils.evolution.log import EvolutionLog
 
     EvolutionLog(config, run).write_files(state)  # the last kill may have come just before
-    best = f"{of_controller(state.best, config.controller_eval_episode)}; " if state.best else ""
     print(
-        f"{state.generation} generations are done in {run.controller}: {best}raise controller_num_generation to go on"
+        f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
+        "controller_num_generation to go on"
     )
+    command_line.summarise(run, 5, _results(state, config, run))
     return True
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import LogNorm
 
 from utils.config import Config
 from utils.environments.description import Description
-from utils.figures.style import FAINT, INK, ORANGE, figure, save
+from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
 
 
 def save_weights(parameters: np.ndarray, config: Config, description: Description, title: str, path: Path) -> None:
@@ -34,43 +35,62 @@ def save_weights(parameters: np.ndarray, config: Config, description: Descriptio
             picture = axes.imshow(cells.reshape(shape), cmap="PuOr", vmin=-most, vmax=most)
             axes.set_xticks([]), axes.set_yticks([])
             if row == 0:
-                axes.set_title(f"{name} ({len(part)})", fontsize=10)
-            axes.set_xlabel(f"mean |weight| {np.abs(part[:, row]).mean():.2f}", fontsize=8)
+                axes.set_title(f"{name} ({len(part)})")
+            axes.set_xlabel(f"mean |w| {np.abs(part[:, row]).mean():.2f}", fontsize=9)
         bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
         panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
-    drawn.colorbar(picture, ax=panels, label="weight", shrink=0.8)
-    drawn.suptitle(f"The {len(parameters)} weights of C: {title}", fontsize=11)
+    drawn.colorbar(picture, ax=panels, label="weight", shrink=0.8, extend="both")
+    drawn.suptitle(
+        f"The {len(parameters)} weights of C ({title}),\ndimension by dimension from left to right, then down"
+    )
     save(drawn, path)
 
 
 def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[float], title: str, path: Path) -> None:
-    """Where episodes went, each on its own course, the worst first.
+    """Where episodes went, the worst first.
 
     ways: of each episode where it was at each step, float (steps, 2); courses: what it was on, as a line to be drawn,
-    (points, 2), empty where there is nothing to show; scores: one each. Colour: how long it was at each place.
+    (points, 2); scores: one each. Where courses are empty, there is one way to go, to and fro: it is shown over time.
     """
-    order = np.argsort(scores)
-    columns = max(1, round(np.sqrt(len(order) * 1.25)))
+    order, on_courses = np.argsort(scores), all(len(course) for course in courses)
+    columns = int(np.ceil(np.sqrt(len(order))))
     rows = -(-len(order) // columns)
-    drawn, panels = figure(max(8.5, 1.16 * columns), 1.3 * rows + 0.6, rows, columns)
-    for axes in panels.ravel():
+    drawn, panels = figure(
+        max(8.5, 1.16 * columns + 1), 1.3 * rows + 0.9, rows, columns, sharex=not on_courses, sharey=not on_courses
+    )
+    for axes in panels.ravel()[len(order) :]:
         axes.axis("off")
-    everything = np.concatenate([*ways, *(course for course in courses if len(course))])
+    to_and_fro = np.ptp(np.concatenate(ways), axis=0).argmax()
     for axes, episode in zip(panels.ravel(), order):
-        way, course = ways[episode], courses[episode]
-        extent = np.concatenate([way, course]) if len(course) else everything
-        low, high = extent.min(axis=0), extent.max(axis=0)
-        centre, half = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6
-        if len(course):
-            axes.plot(*course.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
-        cells = 40
-        edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
-        heat, _, _ = np.histogram2d(*way.T, bins=edges)
-        heat = np.where(heat > 0, np.log1p(heat), np.nan)
-        axes.pcolormesh(*edges, heat.T, cmap="viridis_r", vmin=0, vmax=np.log1p(100), zorder=2, rasterized=True)
-        axes.plot(*way[-1], "x", ms=5, mew=1.5, color=ORANGE, zorder=3)
-        axes.set_xlim(edges[0][0], edges[0][-1]), axes.set_ylim(edges[1][0], edges[1][-1])
-        axes.set_aspect("equal")
-        axes.set_title(f"{scores[episode]:.0f}", fontsize=9, pad=1, color=INK)
+        if on_courses:
+            heat = _draw_on_course(axes, ways[episode], courses[episode])
+        else:
+            axes.plot(ways[episode][:, to_and_fro], lw=0.8, color=BLUE)
+            axes.plot(len(ways[episode]) - 1, ways[episode][-1, to_and_fro], "x", ms=5, mew=1.5, color=ORANGE)
+            axes.grid(alpha=0.3)
+        axes.set_title(f"{scores[episode]:.0f}", fontsize=9, pad=2)
+    if on_courses:
+        drawn.colorbar(heat, ax=panels, label="steps spent at a place", extend="max", shrink=0.5, aspect=30)
+    else:
+        drawn.supxlabel("step", fontsize=11)
+        drawn.supylabel("position, in the game's units", fontsize=11)
     drawn.suptitle(title, fontsize=11)
     save(drawn, path)
+
+
+def _draw_on_course(axes, way: np.ndarray, course: np.ndarray):
+    """A heat map of `way` on the grey line `course`, both to one scale that fits them."""
+    extent = np.concatenate([way, course])
+    low, high = extent.min(axis=0), extent.max(axis=0)
+    centre, half, cells = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6, 40
+    edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
+    steps, _, _ = np.histogram2d(*way.T, bins=edges)
+    axes.plot(*course.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
+    heat = axes.pcolormesh(
+        *edges, np.where(steps > 0, steps, np.nan).T, cmap="viridis_r", norm=LogNorm(1, 100), zorder=2, rasterized=True
+    )
+    axes.plot(*way[-1], "x", ms=5, mew=1.5, color=ORANGE, zorder=3)
+    axes.set_xlim(edges[0][0], edges[0][-1]), axes.set_ylim(edges[1][0], edges[1][-1])
+    axes.set_aspect("equal")
+    axes.axis("off")
+    return heat

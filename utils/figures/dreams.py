@@ -7,7 +7,7 @@ import numpy as np
 from utils.figures.film import save_film
 from utils.figures.style import Sheet, save
 
-SIDE, LABEL, ROW_TITLE = 112, 22, 54
+SIDE, LABEL, ROW_TITLE = 128, 22, 54
 SHOWN = (0, 1, 2, 5, 10, 15, 25, 35, 50)  # steps of a strip's columns
 FILM_SIDE = 192
 

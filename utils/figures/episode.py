@@ -6,7 +6,7 @@ from utils.environments.description import Description
 from utils.episodes import Rollout
 from utils.figures.style import Sheet, save
 
-FIRST, COUNT, COLUMNS, SIDE = 40, 40, 10, 112
+FIRST, COUNT, COLUMNS, SIDE, GAP = 40, 40, 10, 128, 14
 
 
 def save_frames(rollout: Rollout, description: Description, path: Path) -> None:
@@ -17,21 +17,30 @@ def save_frames(rollout: Rollout, description: Description, path: Path) -> None:
     names = description.action_names
     height = SIDE + 24 + 17 * len(names) + 12
     rows = -(-len(steps) // COLUMNS)
-    title = f"Frames {steps[0]} to {steps[-1]} of an episode, below each the action and the reward that followed"
-    sheet = Sheet(2 * Sheet.MARGIN + COLUMNS * (SIDE + Sheet.GAP), Sheet.TITLE + rows * height + Sheet.GAP, title)
+    title = (
+        f"Frames {steps[0]} to {steps[-1]} of an episode; below each the action, on a bar from -1 to 1, and the reward "
+        "that followed, on a bar to the largest one here"
+    )
+    sheet = Sheet(2 * Sheet.MARGIN + COLUMNS * (SIDE + GAP) - GAP, Sheet.TITLE + rows * height + Sheet.GAP, title)
     most = max(abs(float(reward[t])) for t in steps) or 1.0
     for index, t in enumerate(steps):
-        x = Sheet.MARGIN + index % COLUMNS * (SIDE + Sheet.GAP)
+        x = Sheet.MARGIN + index % COLUMNS * (SIDE + GAP)
         y = Sheet.TITLE + index // COLUMNS * height
         sheet.paste(x, y, obs[t], SIDE)
         sheet.label(x, y, str(t))
         y += SIDE + 3
         for name, value in zip(names, action[t]):
             sheet.text(x, y, name, 11)
-            sheet.text(x + SIDE, y, f"{value:+.2f}", 11, anchor="ra")
-            sheet.bar(x + 42, y + 4, 36, float(value))
+            sheet.text(x + SIDE, y, _signed(value, 2), 11, anchor="ra")
+            sheet.bar(x + 46, y + 5, 40, float(value))
             y += 17
         sheet.text(x, y, "reward", 11)
-        sheet.text(x + SIDE, y, f"{reward[t]:+.1f}", 11, anchor="ra")
-        sheet.bar(x + 42, y + 4, 36, float(reward[t]) / most)
+        sheet.text(x + SIDE, y, _signed(reward[t], 1), 11, anchor="ra")
+        sheet.bar(x + 46, y + 5, 40, float(reward[t]) / most)
     save(sheet, path)
+
+
+def _signed(value: float, digits: int) -> str:
+    """Without a sign where nothing is left to be signed."""
+    rounded = round(float(value), digits)
+    return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"

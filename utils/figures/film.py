@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from utils.errors import UsageError
+from utils.figures.style import FAINT, INK, NEGATIVE, POSITIVE, font
 from utils.files import written_aside
 
 STEPS_A_FRAME = 2  # every second step is shown
@@ -15,8 +16,7 @@ SUFFIXES = (".gif", ".webp", ".mp4")
 SIZE = (816, 480)  # even, as MP4 wants it
 _VIEW = (0, 0, 600, 400)
 _SIDE, _SIDE_X = 176, 620
-_INK, _PAPER, _FAINT, _POSITIVE, _NEGATIVE = "#222222", "#ffffff", "#dddddd", "#0072b2", "#d55e00"
-_FONT = ImageFont.load_default(size=14)
+_FONT = font(13)
 
 
 @dataclass
@@ -37,22 +37,22 @@ class Moment:
 
 def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
     """One picture of the film, 816 x 480."""
-    frame = Image.new("RGB", SIZE, _PAPER)
+    frame = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(frame)
     frame.paste(_fitted(moment.view, _VIEW[2:]), _VIEW[:2])
     shown = [(0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)]
     if moment.obs is None:  # view is already what V makes of z
         shown = []
-        draw.multiline_text((_SIDE_X, 8), moment.note, fill=_INK, font=_FONT, spacing=8)
+        draw.multiline_text((_SIDE_X, 8), moment.note, fill=INK, font=_FONT, spacing=8)
     for top, title, picture in shown:
-        draw.text((_SIDE_X, top + 3), title, fill=_INK, font=_FONT)
+        draw.text((_SIDE_X, top + 3), title, fill=INK, font=_FONT)
         scaled = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
         frame.paste(scaled, (_SIDE_X, top + 24))
     for index, (name, value) in enumerate(zip(action_names, moment.action)):
         _bar(draw, 12 + index * 150, name, float(value))
-    draw.text((12 + 150 * len(action_names), 408), f"reward {moment.reward:+.1f}", fill=_INK, font=_FONT)
-    draw.text((_SIDE_X, 408), f"score {moment.score:.0f}", fill=_INK, font=ImageFont.load_default(size=24))
-    draw.text((_SIDE_X, 444), f"step {moment.step}", fill=_INK, font=_FONT)
+    draw.text((12 + 150 * len(action_names), 408), f"reward {moment.reward:+.1f}", fill=INK, font=_FONT)
+    draw.text((_SIDE_X, 408), f"score {moment.score:.0f}", fill=INK, font=font(22))
+    draw.text((_SIDE_X, 444), f"step {moment.step}", fill=INK, font=_FONT)
     _bar(draw, 12 + 150 * len(action_names), "", float(np.clip(moment.reward / 4, -1, 1)))
     return frame
 
@@ -70,11 +70,11 @@ def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
 def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float) -> None:
     """A bar from -1 to 1 with 0 in the middle, 130 wide, in the strip below the view."""
     if name:
-        draw.text((x, 408), f"{name} {value:+.2f}", fill=_INK, font=_FONT)
-    draw.rectangle((x, 436, x + 130, 456), fill=_FAINT)
+        draw.text((x, 408), f"{name} {value:+.2f}", fill=INK, font=_FONT)
+    draw.rectangle((x, 436, x + 130, 456), fill=FAINT)
     middle, end = x + 65, x + 65 + round(65 * value)
-    draw.rectangle((min(middle, end), 436, max(middle, end), 456), fill=_POSITIVE if value >= 0 else _NEGATIVE)
-    draw.line((middle, 432, middle, 460), fill=_INK)
+    draw.rectangle((min(middle, end), 436, max(middle, end), 456), fill=POSITIVE if value >= 0 else NEGATIVE)
+    draw.line((middle, 432, middle, 460), fill=INK)
 
 
 def check_film_path(path: Path) -> None:

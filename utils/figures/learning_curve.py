@@ -1,8 +1,9 @@
-"""The learning curve of step 5 with those that were published behind it, by generation and by what they cost."""
+"""How V, M and C learned; C with the published curves behind it, by generation and by what they cost."""
 
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from utils.config import Config
 from utils.environments import describe
@@ -28,51 +29,48 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
     evaluated = np.array([row["evaluation_mean"] is not None for row in rows])
     count, courses = config.controller_eval_episode, f"{description.course}s"
-    points = [("evaluation", OUTSIDE, f"{'real' if dreamed else 'fresh'} {courses}")]
+    points = [("evaluation", OUTSIDE, "o", f"{count} {'real' if dreamed else 'fresh'} {courses}")]
     if dreamed:
-        points.append(("dream_evaluation", IN_THE_DREAM, "fresh dreams"))
+        points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count} fresh dreams"))
+    limit = f"of at most {config.controller_max_frames} steps"
     for axes, x in ((by_generation, generation), (by_cost, core_hours)):
         low, high, mean = ([row[f"reward_{name}"] for row in rows] for name in ("min", "max", "mean"))
-        axes.fill_between(x, low, high, color=CANDIDATES, alpha=0.15, lw=0, label="candidates, worst to best")
-        axes.plot(x, mean, color=CANDIDATES, lw=2, label="candidates, mean")
-        for name, color, where in points:
+        axes.fill_between(x, low, high, color=CANDIDATES, alpha=0.15, lw=0, label=f"candidates, worst to best, {limit}")
+        axes.plot(x, mean, color=CANDIDATES, lw=2, label="their mean")
+        for name, color, marker, where in points:
             means, stds = (
                 [row[f"{name}_{what}"] for row in rows if row["evaluation_mean"] is not None]
                 for what in ("mean", "std")
             )
-            label = f"mean of the population in {count} {where}, +- std"
-            axes.errorbar(x[evaluated], means, stds, color=color, fmt="o", ms=5, capsize=3, lw=1.2, label=label)
+            label = f"mean of the population, {where}, whole episodes, +- std"
+            axes.errorbar(x[evaluated], means, stds, color=color, fmt=marker, ms=5, capsize=3, lw=1.2, label=label)
         axes.axhline(0, color=GREY, lw=0.6)
         axes.grid(alpha=0.3)
     by_generation.set_xlabel("generation")
     by_generation.set_ylabel("score of an episode")
+    by_generation.xaxis.set_major_locator(MaxNLocator(integer=True))
     by_cost.set_xscale("log")
-    by_cost.set_xlabel("core-hours of step 5")
+    if published:  # so many decades that there is room for their names alone
+        by_cost.xaxis.set_minor_formatter(NullFormatter())
+    by_cost.set_xlabel("core-hours of step 5's workers")
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
-    drawn.suptitle(
-        f"{config.exp_name}: {config.population} candidates x {num_episodes(config)} "
-        f"of at most {config.controller_max_frames} steps{where}"
-    )
+    drawn.suptitle(f"How C learned: {config.population} candidates x {num_episodes(config)} {limit}{where}")
     drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     save(drawn, path)
 
 
-def save_losses(vae_rows: list[dict], rnn_rows: list[dict], predicts: str, path: Path) -> None:
-    """vae_rows, rnn_rows: the logs of steps 2 and 4. predicts: what M predicts beside z, "reward" or "done"."""
-    drawn, panels = figure(13, 3.6, 1, 4)
-    for axes, rows, name, label in zip(
-        panels[0],
-        (vae_rows, vae_rows, rnn_rows, rnn_rows),
-        ("reconstruction", "kl", "nll", predicts),
-        ("V: squared error of a frame", "V: KL, nats a frame", "M: NLL of z, nats a dimension",
-         "M: squared error of the reward" if predicts == "reward" else "M: weighted cross-entropy of the end"),
-    ):  # fmt: skip
+def save_losses(rows: list[dict], names: dict[str, str], title: str, path: Path) -> None:
+    """rows: the log of step 2 or 4. names: of losses in it, and what to call them, with their units."""
+    drawn, panels = figure(6.5 * len(names), 3.8, 1, len(names))
+    for axes, (name, label) in zip(panels[0], names.items()):
         steps = [row["step"] for row in rows]
         axes.plot(steps, [row[name] for row in rows], color=CANDIDATES, lw=1.6, label="in training")
         held_out = [row[f"held_out_{name}"] for row in rows]
         axes.plot(steps, held_out, "o", ms=4, color=OUTSIDE, label="held out")
         axes.set_xlabel("iterations")
-        axes.set_title(label, fontsize=10)
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     panels[0, 0].legend()
+    drawn.suptitle(title)
     save(drawn, path)

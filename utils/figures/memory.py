@@ -12,7 +12,8 @@ from utils.episodes import Series
 from utils.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
 
 FIRST, STEPS = 40, 160  # of an episode: where the mixture is shown, for how long
-DREAMS, COLUMNS, SIDE = 3, 11, 112
+ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 0.98), "ncols": 2, "frameon": False}  # a legend that hides nothing
+DREAMS, COLUMNS, SIDE = 3, 11, 128
 
 
 def drawn_z(series: Series) -> np.ndarray:
@@ -38,38 +39,40 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
 
     drawn, panels = figure(12, 8.4, 3, sharex=True, height_ratios=(2.4, 0.8, 1.1))
     density, weights, told = panels[:, 0]
-    margin = 0.15 * np.ptp(came) + 0.3
-    grid = np.linspace(came.min() - margin, came.max() + margin, 240)
-    deviation = (grid[:, None, None] - mu) * np.exp(-0.5 * logvar)
+    likely = np.exp(logpi) > 0.02
+    sigma = np.exp(0.5 * logvar)
+    low, high = ((mu + side * 2 * sigma)[likely] for side in (-1, 1))
+    grid = np.linspace(min(came.min(), low.min()), max(came.max(), high.max()), 300)
+    deviation = (grid[:, None, None] - mu) / sigma
     log_normal = -0.5 * np.square(deviation) - 0.5 * logvar - 0.5 * np.log(2 * np.pi)
-    probability = np.exp(logpi + log_normal).sum(axis=-1)
-    # A column's peak is 1: sharp and broad predictions are both to be seen.
-    shown = probability / probability.max(axis=0)
-    density.pcolormesh(steps + 1, grid, shown, cmap="Blues", vmin=0, vmax=1, shading="nearest", rasterized=True)
+    log_density = np.logaddexp.reduce(logpi + log_normal, axis=-1)
+    shown = np.exp(log_density - log_density.max(axis=0))  # to the peak of each step: sharp ones and broad ones show
+    mesh = density.pcolormesh(steps + 1, grid, shown, cmap="Blues", vmin=0, vmax=1, shading="nearest", rasterized=True)
+    drawn.colorbar(mesh, ax=density, label="density that M foretold,\nto the peak of its step", pad=0.01)
     density.plot(steps + 1, came, ".", ms=5, color=ORANGE, label="z that came")
     density.plot(steps + 1, series.mu[steps + 1, dimension], lw=1, color=INK, label="its mean, mu")
     density.set_ylabel(f"z {dimension}")
-    density.legend(title="blue: what M foretold one step before", ncols=2)
+    density.legend(**ABOVE)
     colors = (BLUE, ORANGE, GREEN, PURPLE, SKY)
     order = np.argsort(-np.exp(logpi).mean(axis=0))
     weights.stackplot(steps + 1, np.exp(logpi[:, order]).T, colors=[colors[i % 5] for i in range(len(order))], lw=0)
     weights.set_ylim(0, 1)
     weights.set_ylabel(f"weights of the\n{len(order)} components")
     if predicts == "reward":
-        told.plot(steps, signal[steps], lw=1, color=INK, label="reward that came")
-        told.plot(steps, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
+        told.plot(steps + 1, signal[steps], lw=1, color=INK, label="reward that came")
+        told.plot(steps + 1, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
         told.set_ylabel("reward of a step")
     else:
         steps = np.r_[steps, steps[-1] + 1]  # of which no z comes any more
-        told.plot(steps, signal[steps], lw=1, color=INK, label="the end")
-        told.plot(steps, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
+        told.plot(steps + 1, signal[steps], lw=1, color=INK, label="the end")
+        told.plot(steps + 1, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
         told.set_ylabel("probability")
-    told.legend(loc="upper left", ncols=2)
+    told.legend(**ABOVE)
     told.set_xlabel("step of the episode")
-    told.set_xlim(steps[0], steps[-1] + 1)
+    told.set_xlim(steps[0] + 0.5, steps[-1] + 1.5)
     for axes in (density, told):
         axes.grid(alpha=0.3)
-    drawn.suptitle("What M foretells of one dimension of z, one step ahead, in an episode it never learned from")
+    drawn.suptitle("What M foretells of a dimension of z, one step ahead, in an episode it never learned from")
     save(drawn, path)
 
 
@@ -92,29 +95,34 @@ def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: i
 
 
 def save_dreams_beside(
-    vae: VAE, rnn: MDNRNN, predicts: str, series: Series, obs: np.ndarray, temperature: float, path: Path
+    vae: VAE, rnn: MDNRNN, predicts: str, series: Series, obs: np.ndarray | None, temperature: float, path: Path
 ) -> None:
-    """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`. Dreams that start as it did and go on by
-    themselves with its actions, below it."""
-    length = min(len(obs) - 1, 250)
+    """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`; if they are None, what V makes of its z. Dreams
+    that start as it did and go on by themselves with its actions, below it."""
+    length = min(len(series.mu) - 1, 250)
     lived = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
     times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
     sheet = Sheet(
-        2 * Sheet.MARGIN + 70 + len(times) * (SIDE + Sheet.GAP),
+        2 * Sheet.MARGIN + 76 + len(times) * (SIDE + Sheet.GAP),
         Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
         "An episode, and dreams that start as it did: M is given the same actions and nothing else "
         f"(temperature {temperature:g})",
     )
+
+    def picture(z: np.ndarray) -> np.ndarray:
+        return obs_from_images(vae.decode(z[None], training=False))[0]
+
     for row in range(DREAMS + 1):
         y = Sheet.TITLE + 22 + row * (SIDE + Sheet.GAP)
-        sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, f"dream {row}" if row else "reality", 14)
+        reality = "reality" if obs is not None else "seen by V"
+        sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, f"dream {row}" if row else reality)
         for column, t in enumerate(times):
-            x = Sheet.MARGIN + 70 + column * (SIDE + Sheet.GAP)
+            x = Sheet.MARGIN + 76 + column * (SIDE + Sheet.GAP)
             if row == 0:
-                sheet.text(x, Sheet.TITLE, f"step {t}", 13)
-                sheet.paste(x, y, obs[t], SIDE)
+                sheet.text(x, Sheet.TITLE, f"step {t}")
+                sheet.paste(x, y, obs[t] if obs is not None else picture(series.mu[t]), SIDE)
             elif np.isfinite(lived[row - 1, t]).all():
-                sheet.paste(x, y, obs_from_images(vae.decode(lived[row - 1, t][None], training=False))[0], SIDE)
+                sheet.paste(x, y, picture(lived[row - 1, t]), SIDE)
             else:
-                sheet.text(x + SIDE // 2, y + SIDE // 2, "ended", 13, anchor="mm")
+                sheet.text(x + SIDE // 2, y + SIDE // 2, "ended", anchor="mm")
     save(sheet, path)

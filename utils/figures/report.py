@@ -11,7 +11,7 @@ from utils.environments import describe
 from utils.figures.story import FIGURES
 from utils.files import written_aside
 from utils.progress import duration
-from utils.results import num_episodes, of_controller, of_rnn, of_vae
+from utils.results import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
 from utils.run_folder import STEPS, RunFolder
 
 _TITLES = {
@@ -60,7 +60,7 @@ def save_report(run: RunFolder) -> None:
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
     with written_aside(run.report) as aside:
-        aside.write_text(page)
+        aside.write_text(page, encoding="utf-8")
 
 
 def _done(run: RunFolder, step: int) -> bool:
@@ -81,12 +81,21 @@ def _overview(run: RunFolder, config: Config) -> str:
         f'<tr><td>{escape(script)}</td><td class="number">{time}</td><td>{escape(result)}</td></tr>'
         for script, time, result in rows
     )
-    return f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}</table>' + _scores(run)
+    total = f'<tr><td>in all</td><td class="number">{duration(sum(timings.values()))}</td><td></td></tr>'
+    return (
+        f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}{total}</table>'
+        + _scores(run)
+        + _settings(config, 0)
+    )
 
 
 def _result(run: RunFolder, config: Config, step: int) -> str:
     if step in (1, 3):
-        return f"{config.num_episodes} episodes"
+        paths = (run.rollout_paths if step == 1 else run.series_paths)(config)
+        there = sum(path.exists() for path in paths)
+        return f"{there or 'no'} episodes" if there in (0, len(paths)) else f"{there} of {len(paths)} episodes"
+    if not (run.step_folder(step) / "log.csv").exists():  # of an agent that was shipped
+        return ""
     rows = run.log(step)
     if step == 2:
         return of_vae(rows[-1])
@@ -104,11 +113,12 @@ def _scores(run: RunFolder) -> str:
     lines = []
     for path in sorted(run.path.glob("*score*.json")):
         report = json.loads(path.read_text())
-        for who in ("agent", "random"):
+        names = {"agent": f"the agent, {report['controller']},", "random": "a random policy"}
+        for who, name in names.items():
             if who in report:
                 score = report[who]
                 lines.append(
-                    f"<li>{'the agent' if who == 'agent' else 'a random policy'} in {escape(report['environment'])}: "
+                    f"<li>{escape(name)} in {escape(report['environment'])}: "
                     f"<b>{score['mean']:.0f} +- {score['std']:.0f}</b>, from {score['min']:.0f} to {score['max']:.0f}, "
                     f"{len(score['episodes'])} episodes from seed {score['episodes'][0]['seed']} on</li>"
                 )
@@ -118,12 +128,13 @@ def _scores(run: RunFolder) -> str:
 def _text(run: RunFolder, config: Config, step: int) -> str:
     how = f", explored by the policy “{config.exploration_policy}”"
     if config.previous_run:
-        how += f", those of {config.previous_run} among them"
+        theirs = f", those of {config.previous_run} among them"
+        how = f"{how}{theirs}" if config.rollout_policy == "explore" else f"{theirs}; the rest its controller drove"
     where = "in the real environment"
     if config.controller_environment == "dream":
         where = f"dreamed by M at temperature {config.controller_temperature:g}"
     return _TOLD[step].format(
-        config=config, how=how, episodes=config.num_episodes, predicts=describe(config.env_name).predicts,
+        config=config, how=how, episodes=config.num_episodes, predicts=IN_WORDS[describe(config.env_name).predicts],
         lived=num_episodes(config), inputs=" and ".join(config.controller_inputs), where=where,
     )  # fmt: skip
 
@@ -151,8 +162,12 @@ def _dreams(run: RunFolder) -> list[str]:
 
 
 def _film(run: RunFolder) -> list[str]:
-    films = sorted(run.path.glob("videos/*.webp"))[:1]
-    return ["<h2>The agent</h2>", _picture(films[0], "It acts; below what V sees and makes of it.")] if films else []
+    """The newest film of its kind that browsers play as a picture."""
+    films = [path for path in run.path.glob("videos/*") if path.suffix in (".webp", ".gif")]
+    if not films:
+        return []
+    newest = max(films, key=lambda path: path.stat().st_mtime)
+    return ["<h2>The agent</h2>", _picture(newest, "It acts; at the right what V sees, and what it makes of it.")]
 
 
 def _picture(path: Path, caption: str) -> str:

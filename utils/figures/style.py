@@ -1,5 +1,6 @@
 """What all figures have in common: colours that colour-blind people can tell apart, sheets of small pictures, files."""
 
+import functools
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from utils.files import written_aside
 
 matplotlib.use("Agg")
+from matplotlib import font_manager
 from matplotlib import pyplot as plt
 
 # Okabe and Ito
@@ -17,7 +19,7 @@ INK, GREY, FAINT = "#222222", "#777777", "#dddddd"
 POSITIVE, NEGATIVE = BLUE, ORANGE
 IN_THE_DREAM, OUTSIDE, CANDIDATES = GREEN, ORANGE, BLUE
 DPI = 110
-PICTURE_SECONDS = 60.0  # between two drawings of what a network learns, while it does
+PICTURE_SECONDS = 120.0  # between two drawings of what a network learns, while it does
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
@@ -36,8 +38,10 @@ def save(drawn, path: Path) -> None:
             plt.close(drawn)
 
 
-def font(size: int):
-    return ImageFont.load_default(size=size)
+@functools.cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The one that matplotlib writes with."""
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
 
 
 class Sheet:
@@ -48,13 +52,15 @@ class Sheet:
     def __init__(self, width: int, height: int, title: str):
         self.image = Image.new("RGB", (width, height), "white")
         self.draw = ImageDraw.Draw(self.image)
-        self.text(self.MARGIN, 10, title, 17)
+        size = min(17, int(17 * (width - 2 * self.MARGIN) / font(17).getlength(title))) if title else 17
+        self.text(width / 2, 10, title, size, anchor="ma")
 
     def text(self, x: float, y: float, text: str, size: int = 13, color: str = INK, anchor: str = "la") -> None:
         self.draw.text((x, y), text, fill=color, font=font(size), anchor=anchor)
 
     def paste(self, x: int, y: int, picture: np.ndarray, side: int) -> None:
-        """picture: uint8 (n, n, 3), shown side pixels wide, each of its own a square."""
+        """picture: uint8 (n, n, 3), shown side pixels wide, a multiple of n: each of its own is a square."""
+        assert side % len(picture) == 0
         self.image.paste(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST), (x, y))
 
     def label(self, x: int, y: int, text: str) -> None:

@@ -1,17 +1,20 @@
 """The run that figures are of."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from models.mdn_rnn import MDNRNN
 from models.vae import VAE
 from utils import episodes
 from utils.agent import Agent
 from utils.agent_file import load_parameters
-from utils.dreams.recorded import Recorded, held_out
 from utils.environments import describe
 from utils.episodes import Rollout, Series
-from utils.prerequisites import check_agent, check_series, check_world
+from utils.figures import vision
+from utils.prerequisites import check_agent, check_rnn
+from utils.rnn_training import load_rnn
 from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
 
@@ -31,60 +34,48 @@ class Subject:
 
     @cached_property
     def vae(self) -> VAE:
-        check_series(self.run, self.config)
+        self.run.require(self.run.vae_weights, 2, "V is not trained yet")
         return load_vae(self.config, self.run)
 
     @cached_property
+    def rnn(self) -> MDNRNN:
+        check_rnn(self.run, self.config)
+        return load_rnn(self.config, self.run)
+
+    @cached_property
     def agent(self) -> Agent:
-        """V and M."""
-        check_world(self.run, self.config)
+        """V and M for C, whose weights tell whether they are those it was trained with."""
+        check_agent(self.run)
         return Agent(self.config, self.run)
 
     @cached_property
     def controller(self) -> tuple[np.ndarray, str]:
         """Its weights, float32 (num_parameters,), and which one it is in words."""
-        check_agent(self.run)
         return load_parameters(self.run, self.agent.num_parameters)
 
     @cached_property
-    def held_out(self) -> list[Recorded]:
-        """Episodes that V and M have not learned from."""
-        check_series(self.run, self.config)
-        return held_out(self.config, self.run)
+    def _held_out_paths(self) -> list[Path]:
+        """Rollouts that V and M have not learned from."""
+        self.run.require_episodes(self.run.rollout_paths(self.config), Rollout, 1)
+        return episodes.split(self.run.rollout_paths(self.config), self.config.held_out_fraction)[1]
 
     @cached_property
-    def _told(self) -> tuple[int, Rollout]:
-        """The held-out episode that all are told by, the one with the most reward, and which of them it is."""
-        self.run.require_episodes(self.run.rollout_paths(self.config), Rollout, 1)
-        _, paths = episodes.split(self.run.rollout_paths(self.config), self.config.held_out_fraction)
-        rewards = [episodes.load(path, Rollout, only=("reward",)).reward.sum() for path in paths]
-        index = int(np.argmax(rewards))
-        return index, episodes.load(paths[index], Rollout)
-
-    @property
     def rollout(self) -> Rollout:
-        return self._told[1]
+        """The held-out episode that all are told by: the one with the most reward."""
+        return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout)
 
-    @property
+    @cached_property
     def series(self) -> Series:
         """Of `rollout`."""
-        return self.held_out[self._told[0]].series
-
-    @cached_property
-    def _every(self) -> int:
-        return -(-sum(len(episode.series.mu) for episode in self.held_out) // MOST_FRAMES)
+        mu, logvar = vision.encode(self.vae, self.rollout.obs)
+        return Series(mu, logvar, self.rollout.action, self.rollout.reward, self.rollout.done)
 
     @cached_property
     def held_out_frames(self) -> np.ndarray:
         """uint8 (n, 64, 64, 3), evenly out of all held-out episodes."""
-        return np.concatenate([episode.frames()[:: self._every] for episode in self.held_out])
+        return episodes.spread_frames(self._held_out_paths, MOST_FRAMES)
 
     @cached_property
-    def mu(self) -> np.ndarray:
-        """Of `held_out_frames`, float32 (n, z_size)."""
-        return np.concatenate([episode.series.mu[:: self._every] for episode in self.held_out])
-
-    @cached_property
-    def logvar(self) -> np.ndarray:
-        """Of `held_out_frames`, float32 (n, z_size)."""
-        return np.concatenate([episode.series.logvar[:: self._every] for episode in self.held_out])
+    def latents(self) -> tuple[np.ndarray, np.ndarray]:
+        """mu and logvar of `held_out_frames`, float32 (n, z_size)."""
+        return vision.encode(self.vae, self.held_out_frames)

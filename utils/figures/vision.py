@@ -7,32 +7,33 @@ import numpy as np
 from models.vae import VAE, images_from_obs, information, obs_from_images, sample_z
 from utils.figures.style import BLUE, GREY, ORANGE, Sheet, figure, save
 
-SIDE = 128
+SIDE, BATCH = 128, 200
 
 
 def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path, shown: int = 24) -> None:
     """obs: uint8 (n, 64, 64, 3), held out. Of them `shown`, evenly from the best to the worst reconstruction."""
-    made = np.concatenate([_reconstruct(vae, obs[i : i + 200]) for i in range(0, len(obs), 200)])
+    made = _decode(vae, encode(vae, obs)[0])
     error = np.square((obs.astype(np.float32) - made) / 255).sum(axis=(1, 2, 3))
     order = np.argsort(error)[np.linspace(0, len(obs) - 1, min(shown, len(obs))).round().astype(int)]
     columns = 8
     rows, height = -(-len(order) // columns), 2 * SIDE + 30
     sheet = Sheet(
         2 * Sheet.MARGIN + columns * (SIDE + Sheet.GAP), Sheet.TITLE + rows * height,
-        f"Frames V never learned from, each above what V makes of it: from the best of {len(obs)} to the worst",
+        f"Frames V never learned from, each above what V makes of the mean of its z: from the best of {len(obs)} to "
+        "the worst (squared error: the sum over 64 x 64 x 3 numbers from 0 to 1)",
     )  # fmt: skip
     for index, frame in enumerate(order):
         x = Sheet.MARGIN + index % columns * (SIDE + Sheet.GAP)
         y = Sheet.TITLE + index // columns * height
         sheet.paste(x, y, obs[frame], SIDE)
         sheet.paste(x, y + SIDE + 2, made[frame], SIDE)
-        sheet.text(x, y + 2 * SIDE + 5, f"squared error {error[frame]:.1f}", 12, GREY)
+        sheet.text(x, y + 2 * SIDE + 5, f"squared error {error[frame]:.1f}", 12)
     save(sheet, path)
 
 
 def save_latent(vae: VAE, obs: np.ndarray, path: Path, samples: int = 6) -> None:
     """obs: uint8 (64, 64, 3), one frame. Its mu and logvar, and what several z drawn from them decode to."""
-    mu, logvar = (array.numpy()[0] for array in vae.encode_mu_logvar(images_from_obs(obs[None]), training=False))
+    mu, logvar = (array[0] for array in encode(vae, obs[None]))
     noise = np.random.default_rng(0).standard_normal((samples, len(mu)), np.float32)
     z = np.concatenate([mu[None], np.asarray(sample_z(mu, logvar, noise))])
     pictures = [obs, *_decode(vae, z)]
@@ -52,7 +53,7 @@ def save_latent(vae: VAE, obs: np.ndarray, path: Path, samples: int = 6) -> None
     axes.set_ylabel("z: mu +- sigma,\nthe samples as dots")
     below = drawn.add_subplot(grid[2, :], sharex=axes)
     below.bar(dimensions, logvar, color=BLUE)
-    below.set_ylabel("logvar (0: nothing\nof the frame is in it)")
+    below.set_ylabel("logvar, log of sigma\u00b2\n(0: that of the prior)")
     below.set_xlabel("dimension of z")
     for each in axes, below:
         each.axhline(0, color=GREY, lw=0.8)
@@ -71,12 +72,13 @@ def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, val
     mu_of_full = mu[of_a_frame >= np.median(of_a_frame)]  # an empty frame shows little of what a dimension does
     base = mu_of_full[np.square(mu_of_full - mu_of_full.mean(axis=0)).sum(axis=1).argmin()]
     low, high = np.percentile(mu, (1, 99), axis=0)
-    blocks, side, label = 2, 60, 86
+    blocks, side, label = 2, 64, 96
     rows = -(-len(order) // blocks)
     width = label + values * (side + 2) + 20
     sheet = Sheet(
         Sheet.MARGIN + blocks * width, Sheet.TITLE + rows * (side + 6) + Sheet.GAP,
-        f"What each dimension of z does, from its 1st to its 99th percentile over {len(mu)} frames",
+        f"What each dimension of z does, from its 1st to its 99th percentile over {len(mu)} frames (KL from the prior: "
+        "how much it tells of a frame)",
     )  # fmt: skip
     for index, dimension in enumerate(order):
         z = np.repeat(base[None], values, axis=0)
@@ -84,8 +86,8 @@ def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, val
         x = Sheet.MARGIN + index // rows * width
         y = Sheet.TITLE + index % rows * (side + 6)
         sheet.text(x, y + 4, f"z {dimension}", 14)
-        sheet.text(x, y + 24, f"{told[dimension]:.2f} nats", 11, GREY)
-        sheet.text(x, y + 40, f"{low[dimension]:.1f} to {high[dimension]:.1f}", 11, GREY)
+        sheet.text(x, y + 24, f"KL {told[dimension]:.2f} nats", 12)
+        sheet.text(x, y + 41, f"{low[dimension]:.1f} to {high[dimension]:.1f}", 12)
         for column, picture in enumerate(_decode(vae, z)):
             sheet.paste(x + label + column * (side + 2), y, picture, side)
     save(sheet, path)
@@ -93,26 +95,33 @@ def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, val
 
 def save_prior(vae: VAE, path: Path, seed: int = 0) -> None:
     """Decodes z drawn from the standard normal distribution that V was drawn towards."""
-    rows, columns, side = 5, 10, 112
+    rows, columns = 5, 10
     z_size = vae.decode.input_shape[-1]
     pictures = _decode(vae, np.random.default_rng(seed).standard_normal((rows * columns, z_size), np.float32))
     sheet = Sheet(
-        2 * Sheet.MARGIN + columns * (side + Sheet.GAP), Sheet.TITLE + rows * (side + Sheet.GAP) + Sheet.GAP,
+        2 * Sheet.MARGIN + columns * (SIDE + Sheet.GAP), Sheet.TITLE + rows * (SIDE + Sheet.GAP) + Sheet.GAP,
         "Places where nobody was: z drawn from the prior, a standard normal distribution, and decoded",
     )  # fmt: skip
     for index, picture in enumerate(pictures):
         sheet.paste(
-            Sheet.MARGIN + index % columns * (side + Sheet.GAP),
-            Sheet.TITLE + index // columns * (side + Sheet.GAP),
-            picture, side,
+            Sheet.MARGIN + index % columns * (SIDE + Sheet.GAP),
+            Sheet.TITLE + index // columns * (SIDE + Sheet.GAP),
+            picture, SIDE,
         )  # fmt: skip
     save(sheet, path)
 
 
+def encode(vae: VAE, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """obs: uint8 (n, 64, 64, 3). mu and logvar, float32 (n, z_size)."""
+    parts = [
+        vae.encode_mu_logvar(images_from_obs(obs[i : i + BATCH]), training=False) for i in range(0, len(obs), BATCH)
+    ]
+    mu, logvar = (np.concatenate(part) for part in zip(*parts))
+    return mu, logvar
+
+
 def _decode(vae: VAE, z: np.ndarray) -> np.ndarray:
-    return obs_from_images(vae.decode(z, training=False))
-
-
-def _reconstruct(vae: VAE, obs: np.ndarray) -> np.ndarray:
-    """From the mean of z. obs and result: uint8 (n, 64, 64, 3)."""
-    return _decode(vae, vae.encode_mu_logvar(images_from_obs(obs), training=False)[0])
+    """z: float32 (n, z_size). Pictures, uint8 (n, 64, 64, 3)."""
+    return np.concatenate(
+        [obs_from_images(vae.decode(z[i : i + BATCH], training=False)) for i in range(0, len(z), BATCH)]
+    )
