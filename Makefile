@@ -6,17 +6,19 @@
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
 VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: quickstart test benchmark lint clean
 
-quickstart: $(VENV)/.installed $(if $(findstring doom,$(CONFIG)),$(VENV)/.installed-doom)
+quickstart: $(VENV)/.installed
+	@extra=$$($(VENV)/bin/python -m utils.which $(CONFIG) extra) && \
+	if [ -n "$$extra" ]; then $(PIP) ".[mpich,$$extra]"; fi
 	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
 	$(VENV)/bin/python 02_train_vae.py --config $(CONFIG)
 	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
 	$(VENV)/bin/python 04_train_rnn.py --config $(CONFIG)
 	$(VENV)/bin/python 05_train_controller.py --config $(CONFIG)
-	@run=$$($(VENV)/bin/python -c 'import sys; from utils import config; c = config.load(sys.argv[1]); \
-	  print(f"{c.runs_folder}/{c.exp_name}")' $(CONFIG)) && set -x && \
+	@run=$$($(VENV)/bin/python -m utils.which $(CONFIG) run) && set -x && \
 	$(VENV)/bin/python render_agent.py $$run --random --film $$run/videos/agent.webp --json $$run/score.json && \
 	$(VENV)/bin/python -m utils.figures $$run --episodes 20 && \
 	set +x && echo && \
@@ -28,7 +30,7 @@ test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 benchmark: $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom,benchmark]' \
+	$(PIP) '.[mpich,doom,benchmark]' \
 	  || echo "EnvPool or ViZDoom has no wheel for this system: rows will be missing"
 	$(VENV)/bin/python -m benchmarks.speed
 
@@ -41,15 +43,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich]'
-	touch $@
-
-$(VENV)/.installed-doom: pyproject.toml constraints.txt $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom]'
+	$(PIP) '.[mpich]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[mpich,doom,test]'
+	$(PIP) '.[mpich,doom,test]'
 	touch $@
 
 clean:

@@ -1,7 +1,7 @@
 """Watch, film and score a trained agent.
 
-RUN is a run folder (runs/<exp_name>). The agent drives on the tracks, or plays the games, with seeds S, S+1,
-..., which anyone can reset the stock environment to; the film shows the one with the median score.
+RUN is a run folder (runs/<exp_name>). The agent drives on the tracks, or plays the games, of seeds S, S+1, ...: the
+same ones for everybody. The film shows the one with the median score.
 
 examples
   python render_agent.py runs/quickstart
@@ -142,7 +142,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--window", action="store_true", help="show the episodes live, and play in them")
     parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
     parser.add_argument("--temperature", type=float, metavar="TAU", help="of the dream (controller_temperature)")
-    parser.add_argument("--stock", action="store_true", help="drive in the unmodified environment")
+    parser.add_argument(
+        "--stock", action="store_true", help="in the unmodified environment, with the pictures it draws itself"
+    )
     parser.add_argument("--random", action="store_true", help="score a random policy on the same episodes as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every score to this file")
     arguments = parser.parse_args()

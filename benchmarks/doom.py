@@ -22,7 +22,7 @@ STEPS = 300  # about as long as an untrained agent lives
 
 
 def _rate(envs, policy) -> float:
-    jobs = [Job(seed, seed) for seed in range(4 * len(envs))]
+    jobs = [Job(seed, seed) for seed in range(max(32, 4 * len(envs)))]
     run(envs, policy, jobs[: len(envs)], 20)  # starts the games
     began = time.perf_counter()
     outcomes = run(envs, policy, jobs, MAX_STEPS)

@@ -1,6 +1,7 @@
 """The dream: M in the environment's place. Chapter, "Learning Inside a Dream"; paper, section 4.
 
-Nothing here looks at a picture: an agent acts on z and h, and M makes the next z, the reward and the end of it.
+Nothing here looks at a picture: an agent acts on z and on M's h and c, and M makes the next z, the reward and the end
+of it.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ STRETCH = 50  # steps of a rollout after which dreams that have ended are droppe
 
 class DreamState(NamedTuple):
     """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); signal (batch,), the reward (or
-    end) that came with z."""
+    end) that came with z: of ends it is always 0, as nothing comes after one."""
 
     z: tf.Tensor
     h: tf.Tensor

@@ -16,16 +16,21 @@ Z, RNN = 6, 12
 
 
 def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
-    """One episode in NumPy: M as Keras runs it over the whole past, then the mixture by its definition."""
-    z, signal, past, score = start, 0.0, [], 0.0
-    h = np.zeros(RNN)
+    """One episode in NumPy: the LSTM and the mixture by their definitions."""
+    z, signal, score = start, 0.0, 0.0
+    h, c = np.zeros(RNN), np.zeros(RNN)
+    kernel, recurrent, of_lstm = (np.float64(weight) for weight in rnn.lstm.get_weights())
+    head, of_head = (np.float64(weight) for weight in rnn.mdn.get_weights())
     for t in range(len(uniform)):
-        raw = np.concatenate([z, h]) @ weights + bias
-        action = [np.tanh(raw[0]), (np.tanh(raw[1]) + 1) / 2, np.clip(np.tanh(raw[2]), 0, 1)]
-        past.append(np.concatenate([z, action, [signal]]))
-        inputs = np.float32([past])
-        h = np.asarray(rnn.lstm(inputs))[0, -1]
-        outputs = np.asarray(rnn(inputs))[0, -1].astype(float)
+        raw = (np.concatenate([z, h]) if predicts == "reward" else np.concatenate([z, c, h])) @ weights + bias
+        action = np.tanh(raw)
+        if predicts == "reward":
+            action[1:] = (action[1] + 1) / 2, np.clip(action[2], 0, 1)
+        gates = np.concatenate([z, action, [signal]]) @ kernel + h @ recurrent + of_lstm
+        i, f, g, o = np.split(gates, 4)
+        c = special.expit(f) * c + special.expit(i) * np.tanh(g)
+        h = special.expit(o) * np.tanh(c)
+        outputs = h @ head + of_head
         logpi, mu, logvar = outputs[:-1].reshape(3, Z, -1)
         cdf = np.cumsum(special.softmax(logpi / temperature, axis=-1), axis=-1)
         chosen = [np.searchsorted(row[:-1], u, side="right") for row, u in zip(cdf, uniform[t])]
@@ -46,19 +51,23 @@ def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
 def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeypatch):
     monkeypatch.setattr("models.dream.STRETCH", stretch)
     rng = np.random.default_rng(0)
-    rnn = MDNRNN(Z, 3, RNN, 4, seed=0)
+    activations, inputs, bias = (CAR, ("z", "h"), True) if predicts == "reward" else (("tanh",), ("z", "c", "h"), False)
+    rnn = MDNRNN(Z, len(activations), RNN, 4, seed=0)
     for weight in rnn.weights:
         weight.assign_add(rng.normal(0, 0.3, weight.shape))
     candidates, episodes, steps, temperature = 3, 4, 12, 0.8
-    parameters = rng.normal(0, 1, (candidates, num_parameters(Z + RNN, 3, True))).astype(np.float32)
+    features = Z + (len(inputs) - 1) * RNN
+    size = num_parameters(features, len(activations), bias)
+    parameters = rng.normal(0, 1, (candidates, size)).astype(np.float32)
     start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
     normal = rng.normal(0, 1, (steps, episodes, Z))
-    rollout = DreamRollout(Dream(rnn, predicts), CAR, ("z", "h"), True)
+    rollout = DreamRollout(Dream(rnn, predicts), activations, inputs, bias)
     scores, lengths = rollout(parameters, start, uniform, normal, temperature)
     for k in range(candidates):
-        weights, bias = parameters[k, :-3].reshape(-1, 3), parameters[k, -3:]
+        weights = parameters[k, : features * len(activations)].reshape(features, -1)
+        biases = parameters[k, features * len(activations) :] if bias else 0.0
         for e in range(episodes):
-            expected = by_hand(rnn, predicts, weights, bias, start[e], uniform[:, e], normal[:, e], temperature)
+            expected = by_hand(rnn, predicts, weights, biases, start[e], uniform[:, e], normal[:, e], temperature)
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps

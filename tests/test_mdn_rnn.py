@@ -6,8 +6,9 @@ from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
 from utils import config, episodes
+from utils.environments import describe
 from utils.episodes import Series
-from utils.rnn_training import SequenceSet
+from utils.rnn_training import Batch, SequenceSet, build_rnn, make_steps
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,34 @@ def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(t
         seen[steps] += 1
         np.testing.assert_array_equal(batch.mask[1], [1] * 4 + [0] * 6)
     assert seen.min() > 0.7 * seen.mean()
+
+
+@pytest.mark.parametrize("env_name", ["WorldModels/CarRacing-v3", "WorldModels/TakeCover-v0"])
+def test_losses_of_a_padded_batch_are_those_of_its_episodes_step_by_step(env_name):
+    c = config.load(TINY, [f"env_name={env_name}", "exploration_policy=uniform"])
+    predicts, rng, lengths = describe(env_name).predicts, np.random.default_rng(0), (7, 3)
+    rnn = build_rnn(c)
+    for weight in rnn.weights:
+        weight.assign_add(rng.normal(0, 0.3, weight.shape))
+    mask = np.float32([np.arange(7) < length for length in lengths])
+    z, action = rng.normal(0, 1, (2, 7, c.z_size)), rng.normal(0, 1, (2, 7, describe(env_name).action_size))
+    signal = rng.normal(0, 1, (2, 7)) if predicts == "reward" else np.float32([np.arange(7) == n - 1 for n in lengths])
+    arrays = (np.float32(array) * mask.reshape(2, 7, *(1,) * (array.ndim - 2)) for array in (z, action, signal))
+    z, action, signal = arrays
+    batch = Batch(z, np.full_like(z, -60), action, signal, mask)  # so sure of z that it is always mu
+    _, losses, _ = make_steps(rnn, c)
+    ours = losses(batch, tf.constant(-1, tf.int64))
+
+    of_z, of_signal = [], []
+    for i, length in enumerate(lengths):
+        before = np.r_[0, signal[i, : length - 1]]
+        inputs = np.concatenate([z[i, :length], action[i, :length], before[:, None]], axis=1)
+        mixture, prediction = rnn.split(rnn(np.float32(inputs)[None])[0])
+        of_z += list(scipy_nll(*(np.asarray(part)[:-1] for part in mixture), z[i, 1:length]).mean(axis=-1))
+        p, truth = np.float64(prediction), signal[i, :length]
+        ends = -10 * truth * np.log(special.expit(p)) - (1 - truth) * np.log(special.expit(-p))
+        of_signal += list((p - truth) ** 2 if predicts == "reward" else ends)
+    assert (len(of_z), len(of_signal)) == (6 + 2, 7 + 3)
+    assert float(ours["nll"]) == pytest.approx(np.mean(of_z), rel=1e-3)
+    assert float(ours[predicts]) == pytest.approx(np.mean(of_signal), rel=1e-3)
+    assert float(ours["loss"]) == pytest.approx(np.mean(of_z) + np.mean(of_signal), rel=1e-3)

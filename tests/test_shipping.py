@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, call
 
 from utils.agent import Agent
-from utils.agent_file import load_parameters
+from utils.agent_file import load_parameters, load_unchosen
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
 from utils.shipping import ship
@@ -23,6 +23,10 @@ def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_pa
     assert target.vae_weights.stat().st_size < 0.6 * run.vae_weights.stat().st_size
     np.testing.assert_array_equal(
         load_parameters(target, after.num_parameters)[0], load_parameters(run, before.num_parameters)[0]
+    )
+    config, parameters = target.read_config(), after.num_parameters
+    np.testing.assert_array_equal(
+        load_unchosen(config, target, parameters)[0], load_unchosen(config, run, parameters)[0]
     )
     for more in ((), ("--dream",)):
         done = call("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)

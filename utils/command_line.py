@@ -75,9 +75,9 @@ def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     print("\n" + "\n".join(f"  {name:14} {result}" for name, result in results.items()) + "\n", flush=True)
 
 
-def call(main: Callable[[], int | None]) -> None:
+def call(main: Callable[[], int | None], timed: bool = True) -> None:
     """Runs a script's `main` and ends the process with the exit code that it returns; 2 and a line for bad input,
-    130 for Ctrl-C."""
+    130 for Ctrl-C. timed: says how long it took."""
     name, began = Path(sys.argv[0]).name, time.monotonic()
     try:
         code = main()
@@ -96,6 +96,6 @@ def call(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)
         sys.exit(130)
-    if not code and not ranks.inside_mpi():
+    if timed and not code and not ranks.inside_mpi():
         print(f"{name}: {time.monotonic() - began:.0f} s")
     sys.exit(code)

@@ -88,7 +88,10 @@ class Game:
 
     def restart(self) -> None:
         self._score, self._step = 0.0, 0
-        self.play.begin(self.seed)
+        try:
+            self.play.begin(self.seed)
+        except EpisodeLost:  # its game died while nobody played it; begun again, there is another
+            self.play.begin(self.seed)
 
     @property
     def mode(self) -> str:

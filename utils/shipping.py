@@ -26,7 +26,7 @@ from utils.files import written_aside
 from utils.prerequisites import check_agent
 from utils.run_folder import RunFolder
 
-KEPT = ("best.npz", "log.csv", "learning_curve.png")  # of the controller
+KEPT = ("best.npz", "mean.npz", "log.csv", "learning_curve.png")  # of the controller
 
 
 def main() -> None:

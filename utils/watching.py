@@ -43,7 +43,7 @@ class _Watched(gymnasium.Wrapper):
 
 
 def jobs_on(seed: int, episodes: int) -> list[Job]:
-    """Episodes on the tracks seed, seed + 1, ...: anyone can reset the stock environment to the same."""
+    """Episodes on the tracks of seeds `seed`, `seed` + 1, ...: the same ones for everybody."""
     return [Job(seed + i, integer(seed + i, "watching")) for i in range(episodes)]
 
 

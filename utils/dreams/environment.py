@@ -29,6 +29,7 @@ class _Dreams:
         if not 0 < temperature < math.inf:
             raise UsageError(f"temperature {temperature}: must be a number above 0")
         compute.start_tensorflow()
+        from models.controller import LOWEST
         from utils.dreams.world import DreamWorld
 
         self.temperature = temperature
@@ -37,9 +38,8 @@ class _Dreams:
         self.max_steps = self.world.description.max_steps
         features = self.world.features().shape[1]
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (features,), np.float32)
-        real = self.world.description.make()
-        self.action_space = real.action_space
-        real.close()
+        lowest = np.float32([LOWEST[name] for name in self.world.description.activations])
+        self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
 
     @cached_property
     def _vae(self):
@@ -60,8 +60,8 @@ def _seed(rng: np.random.Generator) -> int:
 
 
 class DreamEnv(gymnasium.Env):
-    """One dream. Observation: float32 (num_features,), what the run's controller reads: z and h. Actions: those of
-    the run's real environment. Reward and end: as M predicts them.
+    """One dream. Observation: float32 (num_features,), what the run's controller reads: z and h, or c too. Actions:
+    those of the run's real environment. Reward and end: as M predicts them.
 
     run: a run folder whose M is trained. temperature: above 0; 1 is M's own uncertainty. Ends after the real
     environment's step limit at the latest. `render()` gives V's picture of z, uint8 (64, 64, 3).

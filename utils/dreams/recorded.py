@@ -39,7 +39,11 @@ def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
     policy.candidates = parameters[None]
     rollouts = {}
     envs = [agent.description.make() for _ in range(lanes)]
-    record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
+    try:
+        record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
+    finally:
+        for env in envs:
+            env.close()
     encode = make_encoder(agent.vae)
     recorded = []
     for _, rollout in sorted(rollouts.items()):

@@ -55,13 +55,14 @@ class Description:
     env_id: str
     course: str  # what an episode is played on, for people: track, game
     make: Callable[..., gymnasium.Env]  # make(render_mode=None); observation uint8 (64, 64, 3)
-    make_stock: Callable[..., gymnasium.Env]  # the same from the unmodified environment
+    make_stock: Callable[..., gymnasium.Env]  # the same from the unmodified environment, pictures and all
     # How each raw controller output becomes an action: a name in `models.controller.ACTIVATIONS` for each.
     activations: tuple[str, ...]
     action_names: tuple[str, ...]
     # What M predicts beside the next z, and gets back as input at the next step. Where it is "done", each step is
     # worth 1, in the dream as well.
     predicts: Literal["reward", "done"]
+    extra: str | None  # of pyproject.toml, which installs what it needs beyond the rest
     # A person's action, float32 (action_size,), from the arrow keys held: left, right, up, down.
     by_keys: Callable[[bool, bool, bool, bool], np.ndarray] = field(hash=False)
     max_steps: int

@@ -162,7 +162,8 @@ def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]):
 
 
 def _held(rng: np.random.Generator):
-    """Each action held for 1 to 10 steps, as in the original: it gets about, and sees more of the room."""
+    """Each action held for 1 to 10 steps, 5.5 on average: it gets about, and sees more of the room. The original draws
+    anew where the step is a multiple of a number from 1 to 10, itself drawn anew then: 3.6 steps on average."""
     return _holding(lambda: rng.uniform(-1, 1, 1).astype(np.float32), lambda: int(rng.integers(1, 11)))
 
 
@@ -185,6 +186,7 @@ def _make(render_mode: str | None = None) -> gymnasium.Env:
 
 
 def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
+    """The game is ViZDoom's own anyway; what differs is that it draws the screen that take_cover.cfg asks for."""
     return gymnasium.make("WorldModels/TakeCover-v0", render_mode=render_mode, screen=STOCK_SCREEN)
 
 
@@ -201,6 +203,7 @@ DESCRIPTION = Description(
     activations=("tanh",),
     action_names=("move",),
     predicts="done",
+    extra="doom",
     by_keys=lambda left, right, up, down: np.float32([right - left]),
     max_steps=MAX_STEPS,
     steps_a_second=STEPS_A_SECOND,

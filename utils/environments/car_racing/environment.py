@@ -82,6 +82,7 @@ DESCRIPTION = Description(
     activations=("tanh", "half_tanh", "positive_tanh"),
     action_names=("steer", "gas", "brake"),
     predicts="reward",
+    extra=None,
     by_keys=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
     max_steps=1000,
     steps_a_second=50,

@@ -1,0 +1,94 @@
+"""Is the dream right about what nobody does? How long simple policies live in it, and outside.
+
+    python -m benchmarks.dream_lives runs/doom_laptop
+
+Stands still, goes left or right for good, moves at random, and the controller that is the last mean of the evolution
+(which no real score has chosen): each in the same number of dreams, at temperatures around the run's, and of real
+episodes. Writes benchmarks/results/dream_lives_RUN.json.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import store
+from utils import command_line, compute
+from utils.progress import Progress
+from utils.rollouts import ExplorationPolicy, run
+from utils.run_folder import RunFolder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained agent")
+    parser.add_argument("--episodes", type=int, default=50, metavar="N", help="of each policy (%(default)s)")
+    arguments = parser.parse_args()
+    compute.start_tensorflow()
+    from utils.agent import Agent
+    from utils.agent_file import load_unchosen
+    from utils.watching import FIRST_TRACK, jobs_on, score
+
+    folder = RunFolder(arguments.run)
+    config = folder.read_config()
+    agent = Agent(config, folder)
+    description, jobs = agent.description, jobs_on(FIRST_TRACK, arguments.episodes)
+    temperatures = sorted({1.0, config.controller_temperature})
+    controller, which = load_unchosen(config, folder, agent.num_parameters)
+    size, table = description.action_size, {}
+    policies = {
+        "still": lambda rng: lambda obs: np.zeros(size, np.float32),
+        "left": lambda rng: lambda obs: np.full(size, -1, np.float32),
+        "right": lambda rng: lambda obs: np.ones(size, np.float32),
+        "random": description.explorations[description.baseline],
+    }
+    for name, explore in policies.items():
+        env = description.make()
+        outcomes = run([env], ExplorationPolicy(explore, 1), jobs, description.max_steps)
+        env.close()
+        table[name] = _row([outcome.steps for outcome in outcomes])
+        for temperature in temperatures:
+            table[name] |= _row(_dreamed(agent, folder, explore, jobs, temperature), temperature)
+        _say(name, table[name])
+    outcomes = score(agent, controller, jobs, False, description.max_steps, Progress("agent", "episodes"))
+    table["agent"] = _row([outcome.steps for outcome in outcomes])
+    from utils.dreams.rollouts import Dreams
+
+    dreams = Dreams(agent, folder)
+    for temperature in temperatures:
+        dreams.temperature = temperature
+        lives = dreams.play(controller[None], jobs, description.max_steps)
+        table["agent"] |= _row([outcome.steps for outcome in lives], temperature)
+    _say(f"agent ({which})", table["agent"])
+    store(f"dream_lives_{folder.path.name}", {"episodes": len(jobs), "agent": which, "steps": table})
+
+
+def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.ndarray:
+    """Lives of a policy that sees nothing, all in one batch."""
+    from utils.dreams.world import DreamWorld
+
+    world = DreamWorld(agent.config, folder, len(jobs))
+    policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
+    for lane, job in enumerate(jobs):
+        world.begin(lane, job.env_seed)
+    lives, alive = np.zeros(len(jobs), int), np.ones(len(jobs), bool)
+    for _ in range(agent.description.max_steps):
+        _, done = world.step(np.stack([policy(None) for policy in policies]), temperature)
+        lives += alive
+        alive &= ~done
+        if not alive.any():
+            break
+    return lives
+
+
+def _row(steps, temperature: float | None = None) -> dict[str, list[float]]:
+    where = "real" if temperature is None else f"dream {temperature:g}"
+    return {where: [round(float(np.mean(steps)), 1), round(float(np.std(steps)), 1)]}
+
+
+def _say(name: str, row: dict[str, list[float]]) -> None:
+    print(f"{name}: " + "; ".join(f"{where} {mean:.0f} +- {std:.0f}" for where, (mean, std) in row.items()), flush=True)
+
+
+if __name__ == "__main__":
+    command_line.call(main)
