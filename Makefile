@@ -27,7 +27,7 @@ quickstart: $(VENV)/.installed
 	echo "all of it       $$run/report.html"
 
 test: $(VENV)/.installed-test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 benchmark: $(VENV)/.installed
 	$(PIP) '.[mpich,doom,benchmark]' \

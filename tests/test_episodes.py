@@ -88,6 +88,9 @@ def test_a_stream_goes_on_from_any_step(paths, pool):
     whole = colours(stream.batches(0, 3))
     for first in (1, 9, stream.steps_in(0), stream.steps_in(0) + 3):
         assert colours(stream.batches(first, 3)) == whole[4 * first :]
+    assert stream.steps_of(3) == sum(stream.steps_in(epoch) for epoch in range(3)) == len(whole) // 4
+    assert stream.steps_of(1.5) == stream.steps_in(0) + round(0.5 * stream.steps_in(1))
+    assert stream.steps_of(1e-9) == 1
     assert colours(FrameStream(paths, 4, pool, seed=1).batches(0, 3)) != whole
 
 

@@ -86,13 +86,14 @@ def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list
 
 
 def spread_frames(paths: list[Path], count: int) -> np.ndarray:
-    """About `count` frames evenly out of the rollouts `paths`, uint8 (count, 64, 64, 3)."""
+    """About `count` frames, or all if there are less, evenly out of the rollouts `paths`, uint8 (n, 64, 64, 3)."""
     paths = paths[:: -(-len(paths) // count)]
     each = -(-count // len(paths))
     picked = []
     for path in paths:
         frames = load(path, Rollout, only=("obs",)).obs
-        picked.append(frames[np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)])
+        chosen = np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)
+        picked.append(frames[np.unique(chosen)])
     return np.concatenate(picked)
 
 

@@ -32,6 +32,14 @@ class FrameStream:
         """Full batches in `epoch`. What does not fill a batch at a pool's end is left to another epoch."""
         return sum(self._batches_in(pool) for pool in self._pools(epoch))
 
+    def steps_of(self, num_epochs: float) -> int:
+        """Batches in so many epochs, the last of which may be a part of one; at least 1."""
+        whole = int(num_epochs)
+        steps = sum(self.steps_in(epoch) for epoch in range(whole))
+        if num_epochs > whole:
+            steps += round((num_epochs - whole) * self.steps_in(whole))
+        return max(1, steps)
+
     def _batches_in(self, pool: list[int]) -> int:
         return sum(self._lengths[index] for index in pool) // self._batch_size
 

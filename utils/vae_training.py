@@ -1,5 +1,7 @@
 """Step 2's work: V learns to see from frames streamed from the rollouts."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -25,15 +27,15 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     stream = FrameStream(training_paths, config.vae_batch_size, config.vae_shuffle_frames, config.seed)
     if stream.num_frames < config.vae_batch_size:
         raise UsageError(f"{stream.num_frames} frames do not fill a batch of vae_batch_size {config.vae_batch_size}")
-    steps = [stream.steps_in(epoch) for epoch in range(config.vae_num_epoch)]
 
     keras.utils.set_random_seed(config.seed)
     vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
     train_step, optimizer = make_train_step(vae, config)
     variables = vae.vae.trainable_variables + optimizer.variables
     held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
+    num_logs = math.ceil(LOGS_AN_EPOCH * config.vae_num_epoch)
     training = Training(
-        run.vae, variables, LOGS_AN_EPOCH * config.vae_num_epoch, config.checkpoint_seconds,
+        run.vae, variables, num_logs, config.checkpoint_seconds,
         {
             "reconstructions": lambda path: vision.save_reconstructions(vae, held_out_obs, path),
             "traversal": lambda path: vision.save_traversal(vae, *vision.encode(vae, held_out_obs), path),
@@ -47,8 +49,8 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     def held_out() -> dict[str, float]:
         return _held_out(vae, held_out_obs, config)
 
-    batches = prefetched(stream.batches(training.step, config.vae_num_epoch), depth=8)
-    training.run(sum(steps), batches, train_step, held_out, progress, config.vae_batch_size)
+    batches = prefetched(stream.batches(training.step, math.ceil(config.vae_num_epoch)), depth=8)
+    training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
     return training.last_row()
 

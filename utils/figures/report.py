@@ -26,7 +26,7 @@ _TOLD = {
     "matters is that much of the world comes by.",
     2: "A variational autoencoder squeezes each picture of 64 x 64 x 3 numbers into z, {config.z_size} of them, and "
     "makes the picture from z again. It learned from all episodes but the held-out "
-    "{config.held_out_fraction:.0%}, {config.vae_num_epoch} times over.",
+    "{config.held_out_fraction:.0%}, {config.vae_num_epoch:g} times over.",
     3: "V turned every frame into the mean and variance of its z. From here on nobody looks at pictures.",
     4: "An LSTM of {config.rnn_size} units reads z, the action and the last {predicts}, and foretells the next z, as a "
     "mixture of {config.rnn_num_mixture} normal distributions for each number, and the {predicts}. "
