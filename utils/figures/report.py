@@ -39,7 +39,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; mar
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.2em; border-bottom: 1px solid #ddd }
 figure { margin: 1.5em 0 } img { max-width: 100%; height: auto } figcaption { color: #555 }
 table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 summary { cursor: pointer; color: #0072b2 }
 """
 
