@@ -12,7 +12,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.which $(CONFIG) extra) && \
-	if [ -n "$$extra" ]; then $(PIP) ".[mpich,$$extra]"; fi
+	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
 	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
 	$(VENV)/bin/python 02_train_vae.py --config $(CONFIG)
 	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
@@ -44,6 +44,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) '.[mpich]'
+	touch $@
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.installed
+	$(PIP) '.[mpich,$*]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed

@@ -31,6 +31,7 @@ from utils.errors import UsageError
 from utils.files import write_json
 from utils.prerequisites import check_agent
 from utils.progress import Progress
+from utils.results import statistics
 from utils.run_folder import RunFolder
 
 
@@ -80,8 +81,9 @@ def main() -> None:
     report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"], description.course)
     if arguments.random:
-        outcomes = watching.score_baseline(
-            description, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
+        explore = description.explorations[description.baseline]
+        outcomes = watching.score_exploration(
+            description, explore, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
         )
         report["random"] = _summary(jobs, outcomes)
         _say("random policy", report["random"], description.course)
@@ -165,12 +167,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _summary(jobs, outcomes) -> dict:
-    scores = np.array([outcome.score for outcome in outcomes])
-    statistics = {"mean": scores.mean(), "std": scores.std(), "min": scores.min(), "max": scores.max()}
     episodes = [
         {"seed": job.env_seed, "score": outcome.score, "steps": outcome.steps} for job, outcome in zip(jobs, outcomes)
     ]
-    return {name: float(value) for name, value in statistics.items()} | {"episodes": episodes}
+    return statistics([outcome.score for outcome in outcomes]) | {"episodes": episodes}
 
 
 def _say(who: str, summary: dict, where: str) -> None:

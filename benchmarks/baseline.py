@@ -6,15 +6,13 @@ Writes benchmarks/results/baseline_NAME_POLICY.json with every score.
 """
 
 import argparse
-from dataclasses import replace
-
-import numpy as np
 
 from benchmarks.report import store
 from utils import command_line, compute
 from utils.environments import describe
 from utils.errors import UsageError
 from utils.progress import Progress
+from utils.results import statistics
 
 
 def main() -> None:
@@ -24,22 +22,22 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=500, metavar="N", help="from seed 1000 on (%(default)s)")
     arguments = parser.parse_args()
     compute.start_tensorflow()
-    from utils.watching import FIRST_TRACK, jobs_on, score_baseline
+    from utils.watching import FIRST_TRACK, jobs_on, score_exploration
 
     description = describe(arguments.env_name)
     policy = arguments.policy or description.baseline
     if policy not in description.explorations:
         raise UsageError(f"--policy {policy}: there are {', '.join(description.explorations)}")
-    description = replace(description, baseline=policy)
     jobs = jobs_on(FIRST_TRACK, arguments.episodes)
     progress = Progress("random policy", "episodes")
-    outcomes = score_baseline(description, jobs, False, description.max_steps, progress)
+    explore = description.explorations[policy]
+    outcomes = score_exploration(description, explore, jobs, False, description.max_steps, progress)
     scores = [outcome.score for outcome in outcomes]
-    statistics = {"mean": np.mean(scores), "std": np.std(scores), "min": np.min(scores), "max": np.max(scores)}
-    shown = ", ".join(f"{name} {value:.1f}" for name, value in statistics.items())
+    found = statistics(scores)
+    shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
     print(f"{policy} in {arguments.env_name}, {len(scores)} episodes: {shown}")
     name = arguments.env_name.split("/")[1].split("-")[0].lower()
-    results = {key: round(float(value), 3) for key, value in statistics.items()}
+    results = {key: round(value, 3) for key, value in found.items()}
     store(f"baseline_{name}_{policy}", results | {"scores": [round(score, 3) for score in scores]})
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks.report import store
 from utils import command_line, compute
 from utils.progress import Progress
-from utils.rollouts import ExplorationPolicy, run
 from utils.run_folder import RunFolder
 
 
@@ -27,7 +26,7 @@ def main() -> None:
     compute.start_tensorflow()
     from utils.agent import Agent
     from utils.agent_file import load_unchosen
-    from utils.watching import FIRST_TRACK, jobs_on, score
+    from utils.watching import FIRST_TRACK, jobs_on, score, score_exploration
 
     folder = RunFolder(arguments.run)
     config = folder.read_config()
@@ -43,9 +42,9 @@ def main() -> None:
         "random": description.explorations[description.baseline],
     }
     for name, explore in policies.items():
-        env = description.make()
-        outcomes = run([env], ExplorationPolicy(explore, 1), jobs, description.max_steps)
-        env.close()
+        outcomes = score_exploration(
+            description, explore, jobs, False, description.max_steps, Progress(name, "episodes")
+        )
         table[name] = _row([outcome.steps for outcome in outcomes])
         for temperature in temperatures:
             table[name] |= _row(_dreamed(agent, folder, explore, jobs, temperature), temperature)

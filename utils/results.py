@@ -1,4 +1,8 @@
-"""What came of a step, in words: at the end of its script, in figures and in the report."""
+"""What came of a step or of some episodes: at the end of a script, in logs, figures and the report."""
+
+from collections.abc import Sequence
+
+import numpy as np
 
 from utils.config import Config
 
@@ -31,3 +35,9 @@ def num_episodes(config: Config) -> str:
     (_, first), *later = config.episode_stages.items()
     grown = ", ".join(f"{number} from generation {begin}" for begin, number in later)
     return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")
+
+
+def statistics(scores: Sequence[float]) -> dict[str, float]:
+    """mean, std (of the population), min and max."""
+    functions = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+    return {name: float(function(scores)) for name, function in functions.items()}

@@ -27,7 +27,8 @@ class Training:
         self, folder: Path, variables: list, num_logs: int, checkpoint_seconds: float,
         pictures: dict[str, Callable[[Path], None]],
     ):  # fmt: skip
-        self._folder, self._variables, self._num_logs, self._pictures = folder, variables, num_logs, pictures
+        self._folder, self._variables, self._num_logs = folder, variables, num_logs
+        self._pictures = {folder / f"{name}.png": draw for name, draw in pictures.items()}
         self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
         self.rows: list[dict[str, float]] = []
@@ -58,20 +59,18 @@ class Training:
                     if name != "step":
                         tf.summary.scalar(f"{self._folder.name}/{name}", value, step=row["step"])
             if drawing:
-                for name, path in self._draw().items():
+                self._draw()
+                for path in self._pictures:
                     png = tf.io.decode_png(path.read_bytes(), channels=3)
-                    tf.summary.image(f"{self._folder.name}/{name}", png[None], step=self.step)
+                    tf.summary.image(f"{self._folder.name}/{path.stem}", png[None], step=self.step)
         self._writer.flush()
         self._logged = len(self.rows)
 
-    def _draw(self) -> dict[str, Path]:
-        paths = {name: self._folder / f"{name}.png" for name in self._pictures}
-        for name, draw in self._pictures.items():
-            draw(paths[name])
-        return paths
+    def _draw(self) -> None:
+        for path, draw in self._pictures.items():
+            draw(path)
 
-    def _outdated(self, name: str) -> bool:
-        path = self._folder / f"{name}.png"
+    def _outdated(self, path: Path) -> bool:
         return not path.exists() or path.stat().st_mtime < self._path.stat().st_mtime
 
     def _write_table(self) -> None:
@@ -91,7 +90,7 @@ class Training:
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
             self._write_table()  # the last kill may have come just before
-            if any(self._outdated(name) for name in self._pictures):
+            if any(self._outdated(path) for path in self._pictures):
                 self._draw()
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))

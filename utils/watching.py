@@ -54,12 +54,11 @@ def score(
     return _drive(agent, parameters, jobs, _maker(agent.description, stock), max_steps, progress)
 
 
-def score_baseline(
-    description: Description, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
+def score_exploration(
+    description: Description, explore: Callable, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
-    """Outcomes of the random policy that agents are compared with, on the same tracks."""
-    policy = ExplorationPolicy(description.explorations[description.baseline], 1)
-    return _run([_maker(description, stock)()], policy, jobs, max_steps, progress)
+    """Outcomes of a policy without V, M and C, such as one of the description's explorations, on the same tracks."""
+    return _run([_maker(description, stock)()], ExplorationPolicy(explore, 1), jobs, max_steps, progress)
 
 
 def film(

@@ -15,6 +15,7 @@ from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedParts
 from utils.evolution.work import Part, PartResult, evaluation_parts, generation_parts
 from utils.progress import Progress
+from utils.results import statistics
 from utils.run_folder import RunFolder, previous
 
 
@@ -138,5 +139,4 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
 
 
 def _statistics(name: str, scores: np.ndarray) -> dict[str, float]:
-    functions = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
-    return {f"{name}_{key}": float(function(scores)) for key, function in functions.items()}
+    return {f"{name}_{key}": value for key, value in statistics(scores).items()}

@@ -52,7 +52,7 @@ class Sheet:
     def __init__(self, width: int, height: int, title: str):
         self.image = Image.new("RGB", (width, height), "white")
         self.draw = ImageDraw.Draw(self.image)
-        size = min(17, int(17 * (width - 2 * self.MARGIN) / font(17).getlength(title))) if title else 17
+        size = min(17, int(17 * (width - 2 * self.MARGIN) / font(17).getlength(title)))
         self.text(width / 2, 10, title, size, anchor="ma")
 
     def text(self, x: float, y: float, text: str, size: int = 13, color: str = INK, anchor: str = "la") -> None:
