@@ -2,8 +2,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import TINY
 
 from models.vae import build_vae, frozen_encoder, images_from_obs, vae_losses
+from utils import config
+from utils.vae_training import make_train_step
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,12 @@ def test_the_same_seed_makes_the_same_network(images):
     first, second, other = (build_vae(4, seed=seed).encode_mu_logvar(images)[0] for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_the_learning_rate_falls_as_configured():
+    c = config.load(TINY, ["vae_learning_rate=0.01", "vae_learning_rate_decay=0.5"])
+    train_step, optimizer = make_train_step(build_vae(c.z_size, seed=0), c)
+    obs = np.zeros((2, 64, 64, 3), np.uint8)
+    for step in range(3):
+        train_step(tf.constant(obs), tf.constant(step, tf.int64))
+    assert float(optimizer.learning_rate) == pytest.approx(0.01 * 0.5**3)

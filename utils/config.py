@@ -55,6 +55,7 @@ class Config(BaseModel):
     vae_batch_size: int = _setting(2, ge=1)
     vae_num_epoch: float = _setting(2, fixed=False, gt=0)
     vae_learning_rate: float = _setting(2, gt=0, le=1)
+    vae_learning_rate_decay: float = _setting(2, gt=0, le=1)
     vae_kl_tolerance: float = _setting(2, ge=0)
     vae_precision: Literal["auto", "float32", "bfloat16"] = _setting(2)
     vae_shuffle_frames: int = _setting(2, ge=1000)

@@ -57,7 +57,8 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
 
 def make_train_step(vae: VAE, config: Config):
     """A compiled step, (uint8 obs, int64 step) to losses, which draws z from (seed, step); and its optimiser."""
-    optimizer = keras.optimizers.Adam(config.vae_learning_rate)
+    rate = keras.optimizers.schedules.ExponentialDecay(config.vae_learning_rate, 1, config.vae_learning_rate_decay)
+    optimizer = keras.optimizers.Adam(rate)
     variables = vae.vae.trainable_variables
     optimizer.build(variables)
 
