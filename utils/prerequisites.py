@@ -25,14 +25,14 @@ def check(config: Config, run: RunFolder, step: int) -> None:
     if step == 2:
         _check_source(run.vae, f"{config.num_episodes} episodes", "rollouts", 2, record=True)
     if step in (3, 4, 5):
-        run.require(run.vae_weights, 2, "V is not trained yet")
+        run.require_vae()
     if step == 4:
         run.require_episodes(run.series_paths(config), Series, 3)
         run.require(run.starts, 3, "the rollouts are not all encoded yet")
     if step in (3, 4):
         _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)
     if step == 5:
-        run.require(run.rnn_weights, 4, "M is not trained yet")
+        run.require_rnn()
     if step in (4, 5):
         series = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
         _check_source(run.rnn, series, "series", 4, record=step == 4)
@@ -46,7 +46,7 @@ def check(config: Config, run: RunFolder, step: int) -> None:
 def check_series(run: RunFolder, config: Config) -> None:
     """Raises `UsageError` if the rollouts, V or the series is missing, or the series was made by another V."""
     run.require_episodes(run.rollout_paths(config), Rollout, 1)
-    run.require(run.vae_weights, 2, "V is not trained yet")
+    run.require_vae()
     run.require_episodes(run.series_paths(config), Series, 3)
     _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3)
 
@@ -59,16 +59,16 @@ def check_world(run: RunFolder, config: Config) -> None:
 
 def check_rnn(run: RunFolder, config: Config) -> None:
     """Raises `UsageError` if V or M is missing, or M learned from what another V saw."""
-    run.require(run.vae_weights, 2, "V is not trained yet")
-    run.require(run.rnn_weights, 4, "M is not trained yet")
+    run.require_vae()
+    run.require_rnn()
     source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
     _check_source(run.rnn, source, "series", 4)
 
 
 def check_agent(run: RunFolder, record: bool = False) -> None:
     """Raises `UsageError` if V, M or C is missing, or C was trained with another V or M."""
-    run.require(run.vae_weights, 2, "V is not trained yet")
-    run.require(run.rnn_weights, 4, "M is not trained yet")
+    run.require_vae()
+    run.require_rnn()
     if not record:
         run.require(run.controller / "source.json", 5, "the controller is not trained yet")
     _check_source(run.controller, fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", 5, record)

@@ -71,6 +71,12 @@ class RunFolder:
         if not path.exists():
             raise UsageError(f"{path} is missing: {why}; run `{self.command(step)}` first")
 
+    def require_vae(self) -> None:
+        self.require(self.vae_weights, 2, "V is not trained yet")
+
+    def require_rnn(self) -> None:
+        self.require(self.rnn_weights, 4, "M is not trained yet")
+
     def log(self, step: int) -> list[dict[str, float | None]]:
         """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
         path = self.step_folder(step) / "log.csv"

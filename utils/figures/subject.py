@@ -34,7 +34,7 @@ class Subject:
 
     @cached_property
     def vae(self) -> VAE:
-        self.run.require(self.run.vae_weights, 2, "V is not trained yet")
+        self.run.require_vae()
         return load_vae(self.config, self.run)
 
     @cached_property
