@@ -46,6 +46,7 @@ def test_gymnasiums_checker_is_content_and_the_registered_one_ends_at_2100_steps
     env = DOOM.make()
     assert env.spec.max_episode_steps == DOOM.max_steps == 2100
     env.close()
+    assert all(len(curve.points()) > 1 for curve in DOOM.published_curves)
 
 
 def test_an_episode_is_its_seed_whatever_was_played_before_and_on_whatever_screen():

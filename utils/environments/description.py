@@ -24,17 +24,17 @@ class EpisodeLost(UsageError):
 
 @dataclass(frozen=True)
 class PublishedCurve:
-    """path: CSV with generation and mean_reward or mean. cores: it was trained on. seconds_a_generation: where the CSV
-    has no column seconds."""
+    """file: CSV in published/ with generation and mean_reward or mean. cores: it was trained on. seconds_a_generation:
+    where the CSV has no column seconds."""
 
     label: str
-    path: Path
+    file: str
     cores: int
     seconds_a_generation: float | None = None
 
     def points(self) -> list[tuple[int, float, float]]:
         """generation, core-hours up to it, score"""
-        with open(self.path, newline="") as file:
+        with open(Path(__file__).parent / "published" / self.file, newline="") as file:
             rows = list(csv.DictReader(file))
         score = "mean_reward" if "mean_reward" in rows[0] else "mean"
         return [

@@ -16,7 +16,7 @@ import cv2
 import gymnasium
 import numpy as np
 
-from utils.environments.description import Description, EpisodeLost
+from utils.environments.description import Description, EpisodeLost, PublishedCurve
 from utils.errors import UsageError
 
 SIZE = 64
@@ -212,5 +212,9 @@ DESCRIPTION = Description(
     baseline="uniform",
     place=_place,
     line=lambda env: np.zeros((0, 2)),
-    published_curves=(),
+    published_curves=(
+        PublishedCurve(
+            "the original (hardmaru): candidates in the dream, mean", "learning_curve_doom_hardmaru.csv", 64
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """The environment `WorldModels/CarRacing-v3`, and what the pipeline has to know about it."""
 
-from pathlib import Path
-
 import cv2
 import gymnasium
 import numpy as np
@@ -15,8 +13,6 @@ from utils.environments.car_racing.track import TileListener, World
 from utils.environments.description import Description, PublishedCurve
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
-
-_PUBLISHED = Path(__file__).parent / "published"
 
 
 class CarRacing(stock.CarRacing):
@@ -92,12 +88,10 @@ DESCRIPTION = Description(
     place=lambda env: tuple(env.unwrapped.car.hull.position),
     line=lambda env: np.array(env.unwrapped.track)[:, 2:],
     published_curves=(
-        PublishedCurve(
-            "the original (hardmaru): candidates, mean", _PUBLISHED / "learning_curve_carracing_hardmaru.csv", 64
-        ),
+        PublishedCurve("the original (hardmaru): candidates, mean", "learning_curve_carracing_hardmaru.csv", 64),
         PublishedCurve(
             "zacwellmer: mean of the population on 128 tracks",
-            _PUBLISHED / "evaluations_carracing_wellmer.csv",
+            "evaluations_carracing_wellmer.csv",
             64,
             seconds_a_generation=6450,
         ),
