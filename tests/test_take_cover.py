@@ -189,7 +189,7 @@ def test_someone_who_moves_lives_longer_than_someone_who_stays():
     assert 100 < np.mean(lives["still"]) < np.mean(lives["random"]) < 400
 
 
-@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_quickstart"])
+@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_2", "doom_quickstart"])
 def test_the_controller_has_the_papers_1088_weights(name):
     config = configuration.load(ROOT / "config" / f"{name}.yaml")
     sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
