@@ -55,7 +55,7 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
     by_cost.set_xlabel("core-hours of step 5's workers")
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
     drawn.suptitle(f"How C learned: {config.population} candidates x {num_episodes(config)} {limit}{where}")
-    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     save(drawn, path)
 
 
