@@ -1,4 +1,5 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
+# make demo         set up and score the agent that ships, which has learned for longer
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
@@ -8,7 +9,7 @@ CONFIG ?= config/quickstart.yaml
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test benchmark lint clean
+.PHONY: quickstart demo test benchmark lint clean
 
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.which $(CONFIG) extra) && \
@@ -25,6 +26,9 @@ quickstart: $(VENV)/.installed
 	echo "film            $$run/videos/agent.webp" && \
 	echo "scores          $$run/score.json" && \
 	echo "all of it       $$run/report.html"
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/python render_agent.py pretrained/carracing
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal

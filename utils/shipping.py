@@ -5,7 +5,7 @@ that `render_agent.py` takes. Rollouts, series and states to train on from stay 
 the encoder multiplies in bfloat16, which is coarser, wherever the hardware can.
 
 reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
-writes  FOLDER: config.yaml, weights, the controller, its learning curve and log
+writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs
 
 examples
   python -m utils.shipping runs/carracing_laptop pretrained/carracing
@@ -22,11 +22,14 @@ import numpy as np
 from utils import command_line
 from utils import config as configuration
 from utils.errors import UsageError
-from utils.files import written_aside
+from utils.files import write_json, written_aside
 from utils.prerequisites import check_agent
 from utils.run_folder import RunFolder
 
-KEPT = ("best.npz", "mean.npz", "log.csv", "learning_curve.png")  # of the controller
+KEPT = (
+    "vae/log.csv", "rnn/log.csv", "series/starts.npz",
+    "controller/best.npz", "controller/mean.npz", "controller/log.csv", "controller/learning_curve.png",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -59,9 +62,9 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
         with written_aside(copy) as aside:
             _halve(source, aside)
-    shutil.copyfile(run.starts, target.starts)
     for name in KEPT:
-        shutil.copyfile(run.controller / name, target.controller / name)
+        shutil.copyfile(run.path / name, target.path / name)
+    write_json(target.path / "timings.json", run.timings())
     check_agent(target, record=True)  # its V and M are the rounded ones
 
 
