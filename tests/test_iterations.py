@@ -13,6 +13,7 @@ from utils.dreams import iterations
 from utils.episodes import Rollout
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
+from utils.shipping import ship
 
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
 
@@ -44,6 +45,12 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     # One epoch, one generation: close to where they came from, and not the same.
     before, after = (load_parameters(run, 57)[0] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 0.5
+
+    learned_before = [row["reward_mean"] for row in first.log(5)]
+    ship(second, RunFolder(runs / "shipped"))
+    for run in (second, RunFolder(runs / "shipped")):
+        assert [row["reward_mean"] for row in run.earlier_log()] == learned_before
+    assert first.earlier_log() == []
 
     (point,) = iterations.curve(second)
     assert point["generation"] == 1

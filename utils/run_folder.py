@@ -6,7 +6,7 @@ runs/<exp_name>/
   vae/                   vae.weights.h5, training state, log, pictures
   series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
   rnn/                   rnn.weights.h5, training state, log
-  controller/            best.npz, mean.npz, log.csv, learning curve, resume state
+  controller/            best.npz, mean.npz, log.csv, earlier.csv, learning curve, resume state
   figures/, report.html  what `python -m utils.figures` draws and tells
   videos/
   timings.json           seconds that each step has worked
@@ -25,7 +25,7 @@ from utils import config as configuration
 from utils.config import Config
 from utils.episodes import Rollout, Series, is_whole
 from utils.errors import UsageError
-from utils.files import locked, remove_leftovers, write_json, written_aside
+from utils.files import locked, remove_leftovers, write_csv, write_json, written_aside
 
 STEPS = {
     1: ("rollouts", "01_generate_data.py"),
@@ -44,6 +44,7 @@ class RunFolder:
         self.vae_weights = self.vae / "vae.weights.h5"
         self.rnn_weights = self.rnn / "rnn.weights.h5"
         self.starts = self.series / "starts.npz"
+        self.earlier = self.controller / "earlier.csv"
         self.figures, self.report = path / "figures", path / "report.html"
 
     def rollout(self, index: int) -> Path:
@@ -81,10 +82,17 @@ class RunFolder:
         """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
         path = self.step_folder(step) / "log.csv"
         self.require(path, step, "it tells how training went")
-        with open(path, newline="") as file:
-            return [
-                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)
-            ]
+        return _read_log(path)
+
+    def earlier_log(self) -> list[dict[str, float | None]]:
+        """The log of step 5 of all runs that this one's C goes on from, the first one first."""
+        return _read_log(self.earlier) if self.earlier.exists() else []
+
+    def remember_earlier(self, before: "RunFolder") -> None:
+        """Keeps the log of the run that C goes on from as it is now: what both it and its own earlier ones logged."""
+        rows = before.earlier_log() + before.log(5)
+        header = [name for name in rows[0] if all(name in row for row in rows)]
+        write_csv(self.earlier, header, ([row[name] for name in header] for row in rows))
 
     def timings(self) -> dict[int, float]:
         """Seconds that each step has worked in all; what was killed outright is not in it."""
@@ -148,6 +156,11 @@ def previous(config: Config) -> RunFolder | None:
             f"parallel_processes is {config.num_episodes} in all"
         )
     return run
+
+
+def _read_log(path: Path) -> list[dict[str, float | None]]:
+    with open(path, newline="") as file:
+        return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 @contextlib.contextmanager

@@ -64,6 +64,8 @@ def ship(run: RunFolder, target: RunFolder) -> None:
             _halve(source, aside)
     for name in KEPT:
         shutil.copyfile(run.path / name, target.path / name)
+    if run.earlier.exists():
+        shutil.copyfile(run.earlier, target.earlier)
     write_json(target.path / "timings.json", run.timings())
     check_agent(target, record=True)  # its V and M are the rounded ones
 

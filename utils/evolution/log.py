@@ -42,7 +42,8 @@ class EvolutionLog:
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
         write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
-            save_learning_curve(state.rows, self._config, folder / "learning_curve.png")
+            earlier = self._run.earlier_log()
+            save_learning_curve(state.rows, self._config, folder / "learning_curve.png", earlier)
             which = f"the latest mean, generation {state.generation}"
             save_weights(state.mean, self._config, describe(self._config.env_name), which, folder / "weights.png")
 

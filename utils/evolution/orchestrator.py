@@ -81,6 +81,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         start = np.zeros(crew.num_parameters)
         if before := previous(config):
             start, which = load_unchosen(before.read_config(), before, crew.num_parameters)
+            run.remember_earlier(before)
             print(f"going on from {before.path}: {which}", flush=True)
         state = EvolutionState(config, start)
     else:

@@ -13,37 +13,36 @@ from utils.results import num_episodes
 PUBLISHED = ("#aaaaaa", "#555555")
 
 
-def save_learning_curve(rows: list[dict], config: Config, path: Path) -> None:
-    """rows: the evolution's log, one dictionary a generation."""
+def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: list[dict]) -> None:
+    """rows: the evolution's log, one dictionary a generation. earlier: that of the runs it goes on from."""
     description, dreamed = describe(config.env_name), config.controller_environment == "dream"
-    last = rows[-1]["generation"]
+    rows = earlier + rows
     published = [(curve.label, list(zip(*curve.points()))) for curve in description.published_curves]
     drawn, ((by_generation, by_cost),) = figure(13, 6, 1, 2, sharey=True)
     for color, (label, (generations, core_hours, scores)) in zip(PUBLISHED, published):
-        shown = np.array(generations) <= max(last, 20)
+        shown = np.array(generations) <= max(len(rows), 20)
         by_generation.plot(np.array(generations)[shown], np.array(scores)[shown], color=color, lw=1.2, label=label)
         begun = np.array(core_hours) > 0
         by_cost.plot(np.array(core_hours)[begun], np.array(scores)[begun], color=color, lw=1.2)
 
-    generation = np.array([row["generation"] for row in rows])
+    generation = np.arange(1, len(rows) + 1)
     core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
-    evaluated = np.array([row["evaluation_mean"] is not None for row in rows])
-    count, courses = config.controller_eval_episode, f"{description.course}s"
-    points = [("evaluation", OUTSIDE, "o", f"{count} {'real' if dreamed else 'fresh'} {courses}")]
+    count = "" if earlier else f"{config.controller_eval_episode} "  # theirs may have been another
+    points = [("evaluation", OUTSIDE, "o", f"{count}{'real' if dreamed else 'fresh'} {description.course}s")]
     if dreamed:
-        points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count} fresh dreams"))
+        points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count}fresh dreams"))
     limit = f"of at most {config.controller_max_frames} steps"
     for axes, x in ((by_generation, generation), (by_cost, core_hours)):
         low, high, mean = ([row[f"reward_{name}"] for row in rows] for name in ("min", "max", "mean"))
         axes.fill_between(x, low, high, color=CANDIDATES, alpha=0.15, lw=0, label=f"candidates, worst to best, {limit}")
         axes.plot(x, mean, color=CANDIDATES, lw=2, label="their mean")
         for name, color, marker, where in points:
-            means, stds = (
-                [row[f"{name}_{what}"] for row in rows if row["evaluation_mean"] is not None]
-                for what in ("mean", "std")
-            )
+            evaluated = [index for index, row in enumerate(rows) if row.get(f"{name}_mean") is not None]
+            means, stds = ([rows[index][f"{name}_{what}"] for index in evaluated] for what in ("mean", "std"))
             label = f"mean of the population, {where}, whole episodes, +- std"
             axes.errorbar(x[evaluated], means, stds, color=color, fmt=marker, ms=5, capsize=3, lw=1.2, label=label)
+        if earlier:
+            axes.axvline(x[len(earlier) - 1], color=GREY, ls=":", lw=1.2, label=f"{config.exp_name} goes on from here")
         axes.axhline(0, color=GREY, lw=0.6)
         axes.grid(alpha=0.3)
     by_generation.set_xlabel("generation")

@@ -74,7 +74,7 @@ def _dream(subject: Subject, path: Path) -> None:
 
 
 def _learning_curve(subject: Subject, path: Path) -> None:
-    save_learning_curve(subject.run.log(5), subject.config, path)
+    save_learning_curve(subject.run.log(5), subject.config, path, subject.run.earlier_log())
 
 
 def _controller(subject: Subject, path: Path) -> None:
