@@ -54,9 +54,7 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     run.require(run.starts, 3, "dreams start from the first frames that V has seen")
     for folder in (target.vae, target.rnn, target.controller, target.series):
         folder.mkdir(parents=True)
-    config = config.model_copy(
-        update={"exp_name": target.path.name, "runs_folder": str(target.path.parent), "previous_run": None}
-    )
+    config = config.model_copy(update={"exp_name": target.path.name, "runs_folder": str(target.path.parent)})
     with written_aside(target.path / "config.yaml") as aside:
         aside.write_text(configuration.dump(config))
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
