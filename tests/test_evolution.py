@@ -70,7 +70,7 @@ def test_the_number_of_workers_changes_nothing(uninterrupted, copy_of_trained):
     assert "2 generations are done" in step(SCRIPT, alone, "controller_num_generation=1").stdout
     assert (alone / "tiny/controller/log.csv").exists()
     by_hand = copy_of_trained("by_hand")
-    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "3"))
+    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "4"))
     assert done.returncode == 0, done.stderr
     assert fitness(by_hand).splitlines() == reference
 
