@@ -1,3 +1,5 @@
+import gc
+
 import gymnasium
 import numpy as np
 import pytest
@@ -95,6 +97,28 @@ def test_an_episode_does_not_depend_on_what_was_driven_before():
         (obs, *outcome), (expected, *expected_outcome) = used.step(action), fresh.step(action)
         np.testing.assert_array_equal(obs, expected)
         assert outcome[:3] == expected_outcome[:3]
+
+
+def test_nothing_of_an_episode_outlives_it():
+    """Box2D kept some 900 objects and 149 KB an episode."""
+    env = gymnasium.make(CAR)
+
+    def play(seeds) -> int:
+        """Returns how many objects are alive then."""
+        for seed in seeds:
+            env.reset(seed=seed)
+            env.step(np.float32([0, 1, 0]))
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = play(range(10))
+    assert play(range(10, 70)) - before < 60 * 10
+    for seed in range(20):
+        env.close()
+        env.close()  # twice does no harm
+        env = gymnasium.make(CAR)
+        env.reset(seed=seed)
+    assert play([0]) - before < 80 * 10
 
 
 def test_gymnasiums_checker_is_content():

@@ -30,12 +30,21 @@ class CarRacing(stock.CarRacing):
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         # A world of its own for each episode: Box2D keeps the order of its bodies and contacts over a reset,
         # and an episode must not depend on what was driven before it.
+        self._release_world()
         self.world = World()
         self.road = None
         result = super().reset(seed=seed, options=options)
         if self.render_mode is None:  # the pictures for people show skid marks, which stock's own car keeps
             self.car.__class__ = Car  # stock's reset names its class; the state is the same
         return result
+
+    def close(self) -> None:
+        self._release_world()
+        super().close()
+
+    def _release_world(self) -> None:
+        if isinstance(self.world, World):  # stock's own, made before the first reset, holds nothing
+            self.world.release()
 
     def _create_track(self) -> bool:
         if not super()._create_track():
