@@ -29,9 +29,10 @@ def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -
             parameters, generation = file["parameters"], int(file["generation"])
     except UNREADABLE as error:
         raise UsageError(f"{path} is damaged or foreign ({error}); run `{run.command(5)}` again") from None
-    if parameters.shape != (num_parameters,) or parameters.dtype != np.float32:
+    if parameters.shape != (num_parameters,) or parameters.dtype != np.float32 or not np.isfinite(parameters).all():
         raise UsageError(
-            f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller has {num_parameters}"
+            f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {num_parameters} "
+            "finite float32"
         )
     kind = "best mean by evaluation" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.config import Config
+from utils.environments import describe
 from utils.errors import UsageError
 from utils.files import UNREADABLE, write_npz
 
@@ -42,14 +44,25 @@ class Series:
 _DTYPES = {"obs": np.uint8, "done": np.bool_}  # all others are float32
 
 
+def _row_shapes(config: Config | None) -> dict[str, tuple[int | None, ...]]:
+    """The shape of a row of each array; None is a size that only the run's configuration tells."""
+    z_size, action_size = (config.z_size, describe(config.env_name).action_size) if config else (None, None)
+    return {
+        "obs": (64, 64, 3), "mu": (z_size,), "logvar": (z_size,), "action": (action_size,), "reward": (), "done": (),
+    }  # fmt: skip
+
+
 def save(path: Path, episode: Rollout | Series) -> None:
     write_npz(path, **{field.name: getattr(episode, field.name) for field in fields(episode)})
 
 
-def load(path: Path, kind: type[Rollout] | type[Series], only: tuple[str, ...] | None = None):
+def load(
+    path: Path, kind: type[Rollout] | type[Series], config: Config | None = None, only: tuple[str, ...] | None = None
+):
     """Reads a whole episode, or only the arrays named (the others are None).
 
-    Raises `UsageError` that names the file if it is truncated, damaged, or not an episode of that kind.
+    Raises `UsageError` that names the file if it is truncated or damaged, not an episode of that kind, or holds a
+    number that is not finite; with the run's `config` also if z or the action has another size than in this run.
     """
     names = [field.name for field in fields(kind)]
     try:
@@ -59,10 +72,18 @@ def load(path: Path, kind: type[Rollout] | type[Series], only: tuple[str, ...] |
             arrays = {name: file[name] for name in only or names}
     except UNREADABLE as error:
         raise UsageError(f"{path} is truncated, damaged or foreign ({error}); delete it and make it again") from None
-    lengths = {len(array) for array in arrays.values()}
+    shapes, lengths = _row_shapes(config), {array.shape[:1] for array in arrays.values()}
     for name, array in arrays.items():
-        if array.dtype != _DTYPES.get(name, np.float32) or len(lengths) != 1 or 0 in lengths:
-            raise UsageError(f"{path}: {name} is {array.dtype} {array.shape}, not as {kind.__name__} says; delete it")
+        dtype, row = np.dtype(_DTYPES.get(name, np.float32)), array.shape[1:]
+        fits = len(row) == len(shapes[name]) and all(size in (None, asked) for asked, size in zip(row, shapes[name]))
+        if array.dtype != dtype or not fits or len(lengths) != 1 or array.size == 0:
+            asked = ", ".join(["T", *("any" if size is None else str(size) for size in shapes[name])])
+            raise UsageError(
+                f"{path}: {name} is {array.dtype} {array.shape} where this run has {dtype} ({asked}), "
+                "T the same for all; delete it and make it again"
+            )
+        if dtype == np.float32 and not np.isfinite(array).all():
+            raise UsageError(f"{path}: {name} holds numbers that are not finite; delete it and make it again")
     return kind(**{name: arrays.get(name) for name in names})
 
 

@@ -27,7 +27,9 @@ def held_out(config: Config, run: RunFolder) -> list[Recorded]:
     paths = zip(run.series_paths(config), run.rollout_paths(config))
     _, unseen = episodes.split(list(paths), config.held_out_fraction)
     return [
-        Recorded(episodes.load(series, Series), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs)
+        Recorded(
+            episodes.load(series, Series, config), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs
+        )
         for series, path in unseen
     ]
 

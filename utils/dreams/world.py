@@ -24,8 +24,12 @@ class Starts:
                 self._mu, self._logvar = file["mu"], file["logvar"]
         except UNREADABLE as error:
             raise UsageError(f"{run.starts} is truncated, damaged or foreign ({error}); delete it") from None
-        if self._mu.shape != self._logvar.shape or self._mu.shape[1:] != (z_size,):
-            raise UsageError(f"{run.starts}: mu is {self._mu.shape}, logvar {self._logvar.shape}; delete it")
+        for name, array in (("mu", self._mu), ("logvar", self._logvar)):
+            if array.shape != (len(self._mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
+                raise UsageError(
+                    f"{run.starts}: {name} is {array.dtype} {array.shape}, not finite float32 (episodes, {z_size}); "
+                    f"delete it and run `{run.command(3)}` again"
+                )
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One of them, float32 (z_size,), drawn as V would draw it."""

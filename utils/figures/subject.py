@@ -62,7 +62,7 @@ class Subject:
     @cached_property
     def rollout(self) -> Rollout:
         """The held-out episode that all are told by: the one with the most reward."""
-        return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout)
+        return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout, self.config)
 
     @cached_property
     def series(self) -> Series:
