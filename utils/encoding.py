@@ -10,6 +10,7 @@ from utils import episodes
 from utils.config import Config
 from utils.episodes import Rollout, Series
 from utils.files import write_npz
+from utils.needs import check_disk
 from utils.progress import Progress
 from utils.run_folder import RunFolder
 from utils.vae_training import load_vae
@@ -25,11 +26,14 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     if not todo:
         print(f"{run.series}: all episodes are encoded already, nothing to do")
     else:
+        frame, encoded = 64 * 64 * 3, 4 * (2 * config.z_size + 2)  # bytes of a step, before and after
+        size = sum(paths[index].stat().st_size for index in todo) / frame * encoded
+        check_disk(run.series, size, "fewer max_trials")
         progress.start(len(todo))
         encode = make_encoder(load_vae(config, run))
 
         def encode_episode(index: int) -> None:
-            rollout = episodes.load(paths[index], Rollout)
+            rollout = episodes.load(paths[index], Rollout, config)
             mu, logvar = encode(batched(rollout.obs))
             episodes.save(run.encoded(index), Series(mu, logvar, rollout.action, rollout.reward, rollout.done))
 
@@ -63,6 +67,6 @@ def make_encoder(vae: VAE):
 
 def _gather_starts(config: Config, run: RunFolder) -> int:
     """Writes mu and logvar, (episodes, z_size), of every first frame: where dreams start from."""
-    series = [episodes.load(path, Series, only=("mu", "logvar")) for path in run.series_paths(config)]
+    series = [episodes.load(path, Series, config, only=("mu", "logvar")) for path in run.series_paths(config)]
     write_npz(run.starts, mu=np.stack([s.mu[0] for s in series]), logvar=np.stack([s.logvar[0] for s in series]))
     return sum(len(s.mu) for s in series)

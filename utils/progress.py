@@ -18,6 +18,7 @@ class Progress:
     """`start(total)`, `advance(n)`, `close()`. Counts in `unit`."""
 
     QUIET_INTERVAL = 30.0  # seconds between plain lines when the output is not a terminal
+    FIRST_SECONDS, LONG = 10.0, 600.0  # after so many seconds something that will take longer than LONG says how long
     hidden = False  # --quiet: no bar of this process is shown
 
     def __init__(self, title: str, unit: str):
@@ -28,18 +29,24 @@ class Progress:
     def start(self, total: int, done: int = 0) -> None:
         self._total, self._done, self._first = total, done, done
         self._began = self._said = time.monotonic()
+        self._estimated = False
         if self._terminal:
             self._bar = tqdm(total=total, initial=done, desc=self._title, unit=f" {self._unit}", unit_scale=True)
 
     def advance(self, count: int = 1, **values: float) -> None:
         """`values` are shown beside the bar, such as a loss."""
         self._done += count
+        now = time.monotonic()
+        if not self._estimated and now - self._began >= self.FIRST_SECONDS:
+            self._estimated = True
+            left = (self._total - self._done) * (now - self._began) / (self._done - self._first)
+            if left > self.LONG:
+                tqdm.write(f"{self._title}: about {duration(left)} left at the rate of the first seconds")
         if self._bar is not None:
             if values:
                 self._bar.set_postfix(values, refresh=False)
             self._bar.update(count)
             return
-        now = time.monotonic()
         if now - self._said >= self.QUIET_INTERVAL:
             self._said = now
             rate = (self._done - self._first) / (now - self._began)
