@@ -3,7 +3,8 @@
 The orchestrator asks a cma object for a population of `controller_num_worker` x `controller_num_worker_trial`
 candidates; workers drive each of them through `controller_num_episode` episodes with V and M; the scores go
 back into the cma object. Every `controller_eval_steps` generations the mean of the population drives on
-fresh tracks, and the best one by that is kept. A run that was stopped goes on where it was.
+tracks kept for that, the same each time and never trained on; the best one is kept. A run that was stopped
+goes on where it was.
 
 With `controller_environment=dream` C trains in M's dream and never drives while it learns; the mean of the
 population is then evaluated in both worlds, so that a C that only cheats the dream is seen.

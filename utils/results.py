@@ -22,11 +22,17 @@ def of_rnn(row: dict[str, float], predicts: str) -> str:
     )
 
 
-def of_controller(best: dict, episodes: int) -> str:
-    """best: a row of C's log, or what is kept of it."""
+def of_controller(rows: list[dict], episodes: int) -> str:
+    """rows: C's log, in which at least one generation is evaluated. Says which score has chosen the controller."""
+    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
+    best, last = max(evaluated, key=lambda row: row["evaluation_mean"]), evaluated[-1]
+
+    def score(row: dict) -> str:
+        return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
+
     return (
-        f"mean of the population {best['evaluation_mean']:.1f} +- {best['evaluation_std']:.1f} in {episodes} fresh "
-        f"episodes, after generation {best['generation']:.0f}"
+        f"mean of the population {score(best)}, the best of {len(evaluated)} evaluations in the same {episodes} "
+        f"episodes, so a little lucky; the last one {score(last)}"
     )
 
 

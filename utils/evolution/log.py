@@ -38,7 +38,8 @@ class EvolutionLog:
         save_parameters(folder / "mean.npz", state.mean, generation=state.generation)
         if state.best:
             save_parameters(folder / "best.npz", **state.best)
-        write_csv(folder / "log.csv", state.rows[0], (row.values() for row in state.rows))
+        names = list(state.rows[-1])  # the run may have begun under a version that logged less
+        write_csv(folder / "log.csv", names, ([row.get(name) for name in names] for row in state.rows))
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
         write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
@@ -55,13 +56,18 @@ class EvolutionLog:
             f"sigma {row['sigma']:.3f}, {row['steps'] / row['worker_seconds'] * row['worker_ranks']:.0f} steps/s, "
             f"{row['generation_seconds']:.0f} s, {left / 60:.0f} min left"
         )
+        if row["reward_min"] == row["reward_max"]:
+            line += "\n  all candidates scored the same: CMA-ES learns nothing from this generation"
+        if row["cma_stop"]:
+            line += f"\n  CMA-ES would stop here: {row['cma_stop']}"
         if row["evaluation_mean"] is not None:
             if "dream_evaluation_mean" in row:
                 line += "\n  in the dream: {dream_evaluation_mean:.1f} +- {dream_evaluation_std:.1f}".format(**row)
             line += (
-                f"\n  the mean of the population on {self._config.controller_eval_episode} fresh {self._course}s: "
-                f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
-                f"(best so far {state.best['evaluation_mean']:.1f}, generation {state.best['generation']})"
+                f"\n  the mean of the population on {self._config.controller_eval_episode} {self._course}s for "
+                f"evaluation: {row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
+                f"(best so far {state.best['evaluation_mean']:.1f}, generation {state.best['generation']}); "
+                f"the largest worker holds {row['worker_memory_mb']:.0f} MB"
             )
         return line
 
@@ -74,7 +80,7 @@ class EvolutionLog:
     def _write_tensorboard(self, row: dict, drawn: bool) -> None:
         with self._tensorboard.as_default(step=row["generation"]):
             for name, value in row.items():
-                if value is not None and name != "generation":
+                if value is not None and name not in ("generation", "cma_stop"):
                     self._tf.summary.scalar(f"controller/{name}", value)
             for name in ("learning_curve", "weights") if drawn else ():
                 picture = (self._run.controller / f"{name}.png").read_bytes()

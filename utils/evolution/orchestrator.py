@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.agent_file import load_unchosen
 from utils.config import Config
+from utils.errors import UsageError
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedParts
@@ -98,6 +99,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         results = crew.score(parts, finished, f"generation {state.generation + 1}")
         episode_scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
         scores = episode_scores.mean(axis=1)
+        _refuse_unless_finite(scores, state.generation + 1, run)
         state.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
         mean = np.float32(state.es.mean)
 
@@ -117,14 +119,17 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         if (state.generation + 1) % config.controller_eval_steps == 0 or last:
             evaluation = {}
             for name, dreamed in evaluations.items():
-                results = crew.score(evaluation_parts(config, state.generation, mean, dreamed), finished, name)
-                evaluation |= _statistics(name, np.concatenate([result.scores for result in results]))
+                evaluated = crew.score(evaluation_parts(config, mean, dreamed), finished, name)
+                evaluation |= _statistics(name, np.concatenate([result.scores for result in evaluated]))
+                results += evaluated
         row |= evaluation or dict.fromkeys(key for name in evaluations for key in _statistics(name, np.zeros(1)))
         now = time.monotonic()
         row |= {
             "generation_seconds": round(now - began, 3),
             "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
             "worker_ranks": len(ranks.workers),
+            "worker_memory_mb": round(max(result.memory_mb for result in results), 1),
+            "cma_stop": " ".join(state.es.stop()),
         }
         began = now  # writing this generation down is part of the next one's time
         state.rows.append(row)
@@ -137,6 +142,15 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         log.write(state)
     crew.stop()
     return state
+
+
+def _refuse_unless_finite(scores: np.ndarray, generation: int, run: RunFolder) -> None:
+    """Raises `UsageError` that names the candidates without a score: CMA-ES would take NaN for a rank."""
+    if lost := np.flatnonzero(~np.isfinite(scores)).tolist():
+        raise UsageError(
+            f"generation {generation}: candidate {', '.join(map(str, lost))} scored {scores[lost[0]]}; V or M gives no "
+            f"finite numbers: train them again and delete {run.controller}. Generation {generation - 1} is kept"
+        )
 
 
 def _statistics(name: str, scores: np.ndarray) -> dict[str, float]:

@@ -90,7 +90,8 @@ def _check(config: Config, run: RunFolder) -> bool:
 
 def _results(state, config: Config, run: RunFolder) -> dict[str, str]:
     return {
-        "C": f"{of_controller(state.best, config.controller_eval_episode)}: {run.controller / 'best.npz'}",
+        "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {run.controller / 'best.npz'}",
         "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
         "how it learned": str(run.controller / "learning_curve.png"),
+        "its score": "on tracks that have chosen nothing: the next command",
     }

@@ -44,7 +44,7 @@ class EvolutionState:
         self.fitness: list[list[float]] = []  # each candidate's score, a list a generation
         self.mean = np.float32(start)
         self.best: dict | None = None
-        self.draws = Draws(config.seed)
+        self.draws = Draws(config.draw_seed)
         options = {
             "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.draws,
             "seed": np.nan, "verbose": -10, "verb_log": 0,

@@ -30,13 +30,18 @@ class Part:
     dreamed: bool = False
 
 
+# Seeds from here to 2**32 are tracks for evaluation. Those of training, and of `render_agent.py`, are below.
+FIRST_EVALUATION_SEED = 2**31
+
+
 @dataclass(frozen=True)
 class PartResult:
-    """scores and steps of the jobs, in their order; how long the worker took."""
+    """scores and steps of the jobs, in their order; seconds the worker took; MB of memory it holds."""
 
     scores: list[float]
     steps: list[int]
     seconds: float
+    memory_mb: float = 0.0  # parts that an older version has written do not say
 
 
 def generation_parts(config: Config, generation: int, candidates: np.ndarray) -> list[Part]:
@@ -50,10 +55,14 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
         patience = Patience(config.controller_patience, describe(config.env_name).idle_reward)
     count = [number for begin, number in config.episode_stages.items() if begin <= generation + 1][-1]
     episodes = range(count)
-    tracks = [seeding.integer(config.seed, "training track", generation, episode) for episode in episodes]
+    tracks = [seeding.integer(config.draw_seed, "training track", generation, episode) for episode in episodes]
     for part in range(config.controller_num_worker):
         jobs = [
-            Job(tracks[e], seeding.integer(config.seed, "training draws", generation, part * trials + trial, e), trial)
+            Job(
+                tracks[e],
+                seeding.integer(config.draw_seed, "training draws", generation, part * trials + trial, e),
+                trial,
+            )
             for trial in range(trials)
             for e in episodes
         ]
@@ -62,16 +71,17 @@ def generation_parts(config: Config, generation: int, candidates: np.ndarray) ->
     return parts
 
 
-def evaluation_parts(config: Config, generation: int, mean: np.ndarray, dreamed: bool = False) -> list[Part]:
+def evaluation_parts(config: Config, mean: np.ndarray, dreamed: bool = False) -> list[Part]:
     """The mean, float32 (num_parameters,), on `controller_eval_episode` tracks, or dreams, that training never meets.
 
-    Whole episodes, however short those of training are, and however little comes of them.
+    They are the same at every evaluation of a run: two generations are compared on the same tracks.
+    Episodes are whole: neither `controller_max_frames` nor `controller_patience` ends them.
     """
     count, steps = config.controller_eval_episode, describe(config.env_name).max_steps
     jobs = [
         Job(
-            seeding.integer(config.seed, "evaluation track", generation, episode),
-            seeding.integer(config.seed, "evaluation draws", generation, episode),
+            FIRST_EVALUATION_SEED + seeding.integer(config.draw_seed, "evaluation track", episode),
+            seeding.integer(config.draw_seed, "evaluation draws", episode),
         )
         for episode in range(count)
     ]

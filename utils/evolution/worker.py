@@ -10,6 +10,7 @@ from utils.environments import describe
 from utils.evolution.one_thread import STARTED
 from utils.evolution.ranks import Ranks
 from utils.evolution.work import Part, PartResult
+from utils.processes import memory_mb
 from utils.rollouts import Outcome, run
 from utils.run_folder import RunFolder
 
@@ -34,7 +35,8 @@ class Player:
     def play(self, part: Part) -> PartResult:
         began = time.monotonic()
         outcomes = self._dream(part) if part.dreamed else self._drive(part)
-        return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], seconds, memory_mb())
 
     def _dream(self, part: Part) -> list[Outcome]:
         from utils.dreams.rollouts import Dreams

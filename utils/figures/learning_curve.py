@@ -28,9 +28,9 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     generation = np.arange(1, len(rows) + 1)
     core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
     count = "" if earlier else f"{config.controller_eval_episode} "  # theirs may have been another
-    points = [("evaluation", OUTSIDE, "o", f"{count}{'real' if dreamed else 'fresh'} {description.course}s")]
+    points = [("evaluation", OUTSIDE, "o", f"{count}{'real ' if dreamed else ''}{description.course}s for evaluation")]
     if dreamed:
-        points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count}fresh dreams"))
+        points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count}dreams for evaluation"))
     limit = f"of at most {config.controller_max_frames} steps"
     for axes, x in ((by_generation, generation), (by_cost, core_hours)):
         low, high, mean = ([row[f"reward_{name}"] for row in rows] for name in ("min", "max", "mean"))

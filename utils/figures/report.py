@@ -104,8 +104,7 @@ def _result(run: RunFolder, config: Config, step: int) -> str:
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
     if not evaluated:
         return f"{len(rows)} generations"
-    best = max(evaluated, key=lambda row: row["evaluation_mean"])
-    return f"{len(rows)} generations; {of_controller(best, config.controller_eval_episode)}"
+    return f"{len(rows)} generations; {of_controller(rows, config.controller_eval_episode)}"
 
 
 def _scores(run: RunFolder) -> str:
