@@ -16,9 +16,12 @@ import pytest
 from conftest import ROOT, TINY, call, children, command, step
 
 from utils import config
+from utils.errors import UsageError
+from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.evolution.state import Draws, EvolutionState
 from utils.evolution.work import evaluation_parts, generation_parts
 from utils.rollouts import Patience
+from utils.run_folder import RunFolder
 
 SCRIPT = "05_train_controller.py"
 MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
@@ -208,12 +211,52 @@ def test_parts_are_fixed_by_the_configuration():
     assert {job.env_seed for part in generation_parts(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
     grown = config.load(TINY, ["controller_num_episode={1: 2, 4: 3, 6: 5}"])
     assert [len(generation_parts(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
-    evaluation = evaluation_parts(c, 4, candidates[0])
+    evaluation = evaluation_parts(c, candidates[0])
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == 1000 for part in evaluation)
     patient = config.load(TINY, ["controller_patience=20"])
     assert {part.patience for part in generation_parts(patient, 4, candidates)} == {Patience(20, -0.1)}
-    assert {part.patience for part in [*parts, *evaluation, *evaluation_parts(patient, 4, candidates[0])]} == {None}
+    assert {part.patience for part in [*parts, *evaluation, *evaluation_parts(patient, candidates[0])]} == {None}
+
+
+def test_a_run_that_goes_on_has_draws_of_its_own():
+    first = config.load(TINY)
+    second = config.load(TINY, ["previous_run=runs/tiny", "exp_name=next"])
+    candidates = np.zeros((6, 57), np.float32)
+    seeds, perturbations = [], []
+    for c in (first, second):
+        training = {job.env_seed for g in range(50) for job in generation_parts(c, g, candidates)[0].jobs}
+        evaluation = {job.env_seed for part in evaluation_parts(c, candidates[0]) for job in part.jobs}
+        dreamed = {job.env_seed for part in evaluation_parts(c, candidates[0], dreamed=True) for job in part.jobs}
+        assert dreamed == evaluation
+        # Beyond all training, and all seeds that `render_agent.py` takes, in this run and in others.
+        assert max(training) < 2**31 <= min(evaluation)
+        assert max(evaluation) < 2**32
+        seeds.append(training | evaluation)
+        perturbations.append(EvolutionState(c, np.zeros(57)).ask())
+    assert seeds[0].isdisjoint(seeds[1])
+    assert not np.isclose(*perturbations).any()
+    assert first.draw_seed == first.seed == second.seed != second.draw_seed
+
+
+def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained, copy_of_trained):
+    scores, run = np.array([1.0, np.nan, 2.0, np.inf]), RunFolder(trained / "tiny")
+    with pytest.raises(UsageError, match=r"generation 7: candidate 1, 3 scored nan; .* Generation 6 is kept"):
+        _refuse_unless_finite(scores, 7, run)
+    _refuse_unless_finite(scores[[0, 2]], 7, run)
+    runs = copy_of_trained()
+    # So short that the reward of an episode cannot differ.
+    settings = ("controller_max_frames=1", "controller_num_generation=24", "controller_eval_steps=100")
+    done = step(SCRIPT, runs, *settings, "controller_num_episode=1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "all candidates scored the same" in done.stdout
+    with open(runs / "tiny/controller/log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "flat" in rows[-1]["cma_stop"]
+    assert f"CMA-ES would stop here: {rows[-1]['cma_stop']}" in done.stdout
+    assert all(20 < float(row["worker_memory_mb"]) < 4000 for row in rows)
+    assert "the largest worker holds" in done.stdout
+    assert RunFolder(runs / "tiny").log(5)[-1]["generation"] == 24
 
 
 def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):

@@ -51,7 +51,7 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     for run in (second, RunFolder(runs / "shipped")):
         assert [row["reward_mean"] for row in run.earlier_log()] == learned_before
     assert first.earlier_log() == []
-    assert RunFolder(runs / "shipped").read_config().rollout_policy == "controller"  # can be read again
+    assert RunFolder(runs / "shipped").read_config().previous_run is None  # can be built upon without it
 
     (point,) = iterations.curve(second)
     assert point["generation"] == 1

@@ -1,15 +1,24 @@
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, call
+from conftest import ROOT, TINY, call
 
+from utils import config as configuration
+from utils import prerequisites
 from utils.agent import Agent
 from utils.agent_file import load_parameters, load_unchosen
+from utils.collection import collect
+from utils.encoding import encode_rollouts
 from utils.errors import UsageError
-from utils.run_folder import RunFolder
+from utils.progress import Progress
+from utils.rnn_training import train_rnn
+from utils.run_folder import RunFolder, opened, previous
 from utils.shipping import ship
+from utils.vae_training import train_vae
 
 
 def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_path):
@@ -32,6 +41,58 @@ def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_pa
         done = call("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)
         assert done.returncode == 0, done.stderr
         assert "agent on 2" in done.stdout
+
+
+def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
+    """A new controller for its V and M, dreamed or driving, and a run that goes on from it with V and M as they are."""
+    shipped = RunFolder(tmp_path / "shipped")
+    ship(RunFolder(evolved / "tiny"), shipped)
+    config = shipped.path / "config.yaml"
+    assert config.read_text().startswith("# Made as tiny, previous_run: None")
+    best = (shipped.controller / "best.npz").read_bytes()
+    for script, expected in (
+        ("02_train_vae.py", "came without its training state"),
+        ("03_generate_rnn_data.py", "rollouts has 0 of 6 episodes; run `python 01_generate_data.py"),
+        ("04_train_rnn.py", "came without its training state"),
+        ("05_train_controller.py", "holds a controller without the state to go on from"),
+    ):
+        refused = call(script, "--config", str(config))
+        assert refused.returncode == 2
+        assert expected in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert (shipped.controller / "best.npz").read_bytes() == best
+    for name in ("dream", "real"):
+        copy = RunFolder(Path(shutil.copytree(shipped.path, tmp_path / name)))
+        shutil.rmtree(copy.controller)
+        settings = (f"runs_folder={tmp_path}", f"exp_name={name}", f"controller_environment={name}")
+        one = ("controller_num_generation=1", "--workers", "1")
+        done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
+        assert done.returncode == 0, done.stderr
+        assert "the best of 1 evaluations" in done.stdout
+
+    goes_on = [f"runs_folder={tmp_path}", "exp_name=further", f"previous_run={shipped.path}"]
+    taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])
+    with pytest.raises(UsageError, match="vae_num_epoch: 0 takes over what previous_run has trained"):
+        prerequisites.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, 1)
+    hidden = Progress("", "")
+    for number, work in ((1, collect), (2, train_vae), (3, encode_rollouts), (4, train_rnn)):
+        with opened(taken_over, number) as run:
+            prerequisites.check(taken_over, run, number)
+            work(taken_over, run, hidden)
+    for theirs, ours in ((shipped.vae_weights, run.vae_weights), (shipped.rnn_weights, run.rnn_weights)):
+        assert theirs.read_bytes() == ours.read_bytes()
+    assert shipped.log(2) == run.log(2)
+    for picture in ("vae/reconstructions.png", "rnn/mixture.png"):
+        assert (run.path / picture).stat().st_size > 1000
+    with opened(taken_over, 5) as run:
+        prerequisites.check(taken_over, run, 5)
+    # Trained on afterwards: from the same V, and no longer the same.
+    longer = configuration.load(TINY, [*goes_on, "vae_num_epoch=1", "rnn_num_steps=0"])
+    with opened(longer, 2) as run:
+        train_vae(longer, run, hidden)
+    assert shipped.vae_weights.read_bytes() != run.vae_weights.read_bytes()
+    with pytest.raises(UsageError, match="has the name of this run"):
+        previous(configuration.load(TINY, [f"previous_run={shipped.path}", "exp_name=shipped"]))
 
 
 def test_nothing_is_shipped_over_what_is_there_or_without_a_controller(trained, evolved, tmp_path):

@@ -16,11 +16,13 @@ from utils.environments import describe
 from utils.episodes import Rollout
 from utils.errors import UsageError
 from utils.files import written_aside
+from utils.needs import check_disk
 from utils.processes import end_with_parent
 from utils.progress import Progress
 from utils.rollouts import ExplorationPolicy, Job, Outcome, run
 from utils.run_folder import RunFolder, previous
 
+FIRST_EPISODES = 8  # how large they are tells how much room all will need
 LANES = 16  # episodes that a process plays at once when an agent drives
 
 _envs, _policy = [], None  # of a process, made when it starts
@@ -50,12 +52,16 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
         )
         try:
             played = {pool.submit(_play, config, folder, group): len(group) for group in groups}
-            pending = set(played)
+            pending, written, done, checked = set(played), 0, 0, False
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    future.result()
+                    written += future.result()
+                    done += played[future]
                     progress.advance(played[future])
+                if not checked and done >= min(FIRST_EPISODES, len(todo)):
+                    check_disk(folder.rollouts, written / done * (len(todo) - done), "fewer max_trials")
+                    checked = True
         except BrokenProcessPool:
             raise UsageError(
                 "a process that collects rollouts was killed; what is finished is kept: run the same command again"
@@ -73,6 +79,9 @@ def _take_over(before: RunFolder, folder: RunFolder) -> range:
 
     Returns their numbers.
     """
+    if not before.has_rollouts():
+        print(f"{before.path} was shipped without its rollouts: all episodes are new", flush=True)
+        return range(0)
     paths = before.rollout_paths(before.read_config())
     before.require_episodes(paths, Rollout, 1)
     for index, path in enumerate(paths):
@@ -105,13 +114,13 @@ def _start(config: Config, lanes: int, parent: int) -> None:
     _policy = PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
 
 
-def _play(config: Config, folder: RunFolder, indices: list[int]) -> None:
-    """Plays and writes episodes. What explorers do depends on (seed, index) alone; of
+def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
+    """Plays and writes episodes. Returns how many bytes they take. What explorers do depends on (seed, index) alone; of
     an agent's episode the last digits depend on those it shares its batch with."""
     jobs = [
         Job(
-            env_seed=seeding.integer(config.seed, "rollout track", index),
-            draw_seed=seeding.integer(config.seed, "rollout actions", index),
+            env_seed=seeding.integer(config.draw_seed, "rollout track", index),
+            draw_seed=seeding.integer(config.draw_seed, "rollout actions", index),
         )
         for index in indices
     ]
@@ -119,6 +128,7 @@ def _play(config: Config, folder: RunFolder, indices: list[int]) -> None:
         _envs, _policy, jobs, config.max_frames,
         lambda job, rollout: episodes.save(folder.rollout(indices[job]), rollout),
     )  # fmt: skip
+    return sum(folder.rollout(index).stat().st_size for index in indices)
 
 
 def record(

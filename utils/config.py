@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from utils import seeding
 from utils.environments import describe
 from utils.errors import UsageError
 
@@ -53,7 +54,7 @@ class Config(BaseModel):
     # Step 2
     z_size: int = _setting(2, ge=1, le=1024)
     vae_batch_size: int = _setting(2, ge=1)
-    vae_num_epoch: float = _setting(2, fixed=False, gt=0)
+    vae_num_epoch: float = _setting(2, fixed=False, ge=0)
     vae_learning_rate: float = _setting(2, gt=0, le=1)
     vae_learning_rate_decay: float = _setting(2, gt=0, le=1)
     vae_kl_tolerance: float = _setting(2, ge=0)
@@ -65,7 +66,7 @@ class Config(BaseModel):
     rnn_num_mixture: int = _setting(4, ge=1, le=100)
     rnn_max_seq_len: int = _setting(4, ge=1)
     rnn_batch_size: int = _setting(4, ge=1)
-    rnn_num_steps: int = _setting(4, fixed=False, ge=1)
+    rnn_num_steps: int = _setting(4, fixed=False, ge=0)
     rnn_learning_rate: float = _setting(4, gt=0, le=1)
     rnn_learning_rate_decay: float = _setting(4, gt=0, le=1)
     rnn_grad_clip: float = _setting(4, gt=0)
@@ -111,6 +112,17 @@ class Config(BaseModel):
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of all draws that this run learns by, in [0, 2**31).
+
+        A run that goes on from another has draws of its own, named by both runs: under the same seed it would meet the
+        same tracks, the same noise and the same perturbations of C in the same order once more.
+        """
+        if self.previous_run is None:
+            return self.seed
+        return seeding.integer(self.seed, f"{Path(self.previous_run).absolute().name} to {self.exp_name}")
 
     @property
     def population(self) -> int:

@@ -18,8 +18,13 @@ def check(config: Config, run: RunFolder, step: int) -> None:
 
     A step that begins writes down what it works from, in its folder's source.json.
     """
+    for key in ("vae_num_epoch", "rnn_num_steps"):
+        if step < 5 and not getattr(config, key) and not config.previous_run:
+            raise UsageError(f"{key}: 0 takes over what previous_run has trained, and there is no previous_run")
     if step in (1, 5):
         describe(config.env_name).make().close()  # or says what is not installed
+    if step in (2, 4):
+        _check_trained_here(run, step)
     if step in (2, 3):
         run.require_episodes(run.rollout_paths(config), Rollout, 1)
     if step == 2:
@@ -34,9 +39,9 @@ def check(config: Config, run: RunFolder, step: int) -> None:
     if step == 5:
         run.require_rnn()
     if step in (4, 5):
-        series = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
-        _check_source(run.rnn, series, "series", 4, record=step == 4)
+        _check_rnn_source(run, config, record=step == 4)
     if step == 5:
+        _check_controller_is_not_shipped(run)
         check_agent(run, record=True)
     before = previous(config)
     if before and (step == 5 or (step == 1 and config.rollout_policy == "controller")):
@@ -57,12 +62,19 @@ def check_world(run: RunFolder, config: Config) -> None:
     check_rnn(run, config)
 
 
-def check_rnn(run: RunFolder, config: Config) -> None:
-    """Raises `UsageError` if V or M is missing, or M learned from what another V saw."""
+def check_rnn(run: RunFolder, config: Config, record: bool = False) -> None:
+    """Raises `UsageError` if V or M is missing, or M learned from what another V saw.
+
+    record: writes down that it did not, if nothing is written down yet.
+    """
     run.require_vae()
     run.require_rnn()
+    _check_rnn_source(run, config, record)
+
+
+def _check_rnn_source(run: RunFolder, config: Config, record: bool) -> None:
     source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
-    _check_source(run.rnn, source, "series", 4)
+    _check_source(run.rnn, source, "series", 4, record)
 
 
 def check_agent(run: RunFolder, record: bool = False) -> None:
@@ -80,6 +92,26 @@ def fingerprint(*paths: Path) -> str:
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _check_trained_here(run: RunFolder, step: int) -> None:
+    """Raises `UsageError` if V's or M's weights are there without a state to train on from, as in a shipped agent."""
+    folder, weights = run.step_folder(step), run.vae_weights if step == 2 else run.rnn_weights
+    if weights.exists() and not weights.with_suffix(".json").exists() and not (folder / "state.npz").exists():
+        raise UsageError(
+            f"{weights} came without its training state, as shipped agents do: delete {folder} to train anew, or train "
+            f"on from it in a run of your own with previous_run={run.path}"
+        )
+
+
+def _check_controller_is_not_shipped(run: RunFolder) -> None:
+    """Raises `UsageError` if there is a controller without a state to go on from, which a new one would overwrite."""
+    if (run.controller / "best.npz").exists() and not (run.controller / "resume.pkl").exists():
+        raise UsageError(
+            f"{run.controller} holds a controller without the state to go on from, as shipped agents do; a new one for "
+            f"this V and M: copy {run.path}, delete controller/ in the copy, and give the copy's exp_name and "
+            f"runs_folder; to learn on from this C: a run with previous_run={run.path}"
+        )
 
 
 def _check_source(folder: Path, source: str, made_from: str, step: int, record: bool = False) -> None:

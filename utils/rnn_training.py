@@ -15,6 +15,7 @@ from utils.environments import describe
 from utils.episodes import Series
 from utils.figures import memory
 from utils.frame_stream import prefetched
+from utils.needs import say_memory
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
 from utils.training import Training, load_weights
@@ -39,7 +40,7 @@ class SequenceSet:
     """Series in memory, 0.3 KB a step at z_size 32, dealt out as padded batches of episodes or random pieces."""
 
     def __init__(self, paths, config: Config):
-        series = [episodes.load(path, Series) for path in paths]
+        series = [episodes.load(path, Series, config) for path in paths]
         predicts = describe(config.env_name).predicts
         self._lengths = np.array([len(s.mu) for s in series])
         self._begins = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])
@@ -75,9 +76,13 @@ class SequenceSet:
 
 
 def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
-    """Trains M up to `rnn_num_steps` iterations and writes weights and log. Returns the last log row."""
+    """Trains M up to `rnn_num_steps` iterations and writes weights and log. Returns the last log row.
+
+    0 iterations: M of the previous run is taken over as it is.
+    """
     paths = run.series_paths(config)
     training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
+    say_memory("the series", sum(path.stat().st_size for path in paths))
     training_set, held_out_set = SequenceSet(training_paths, config), SequenceSet(held_out_paths, config)
 
     keras.utils.set_random_seed(config.seed)
@@ -85,7 +90,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, losses, optimizer = make_steps(model, config)
     variables = model.trainable_variables + optimizer.variables
     predicts, vae = describe(config.env_name).predicts, load_vae(config, run)
-    shown = episodes.load(episodes.most_rewarded(held_out_paths, Series), Series)
+    shown = episodes.load(episodes.most_rewarded(held_out_paths, Series), Series, config)
     dimension = information(shown.mu, shown.logvar).mean(axis=0).argmax()
     training = Training(
         run.rnn, variables, NUM_LOGS, config.checkpoint_seconds,
@@ -99,6 +104,8 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     if training.step == 0 and (before := previous(config)):
         before.require(before.rnn_weights, 4, "this run goes on from its M")
         load_weights(model, before.rnn_weights)
+        if not config.rnn_num_steps:
+            return training.take_over(before.rnn, run.rnn_weights)
     held_out_batch = held_out_set.batch(
         np.arange(min(len(held_out_set), HELD_OUT_SEQUENCES)), seeding.generator(config.seed, "held-out sequences")
     )
@@ -106,7 +113,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     def held_out() -> dict[str, float]:
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
 
-    batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.seed), depth=4)
+    batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.draw_seed), depth=4)
     steps_a_batch = config.rnn_batch_size * training_set.time
     training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_a_batch)
     training.keep_weights(model, run.rnn_weights)
@@ -135,7 +142,7 @@ def make_steps(model: MDNRNN, config: Config):
 
     def forward(batch: Batch, step):
         """Row t sees z, action and the signal before it, and is asked for the next z and the signal after."""
-        noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.seed, step]))
+        noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.draw_seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
         before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
         hidden = model.hidden(tf.concat([z, batch.action, before[..., None]], axis=-1))

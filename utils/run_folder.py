@@ -82,11 +82,11 @@ class RunFolder:
         """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
         path = self.step_folder(step) / "log.csv"
         self.require(path, step, "it tells how training went")
-        return _read_log(path)
+        return read_log(path)
 
     def earlier_log(self) -> list[dict[str, float | None]]:
         """The log of step 5 of all runs that this one's C goes on from, the first one first."""
-        return _read_log(self.earlier) if self.earlier.exists() else []
+        return read_log(self.earlier) if self.earlier.exists() else []
 
     def remember_earlier(self, before: "RunFolder") -> None:
         """Keeps the log of the run that C goes on from as it is now: what both it and its own earlier ones logged."""
@@ -113,6 +113,10 @@ class RunFolder:
 
     def series_paths(self, config: Config) -> list[Path]:
         return [self.encoded(index) for index in range(config.num_episodes)]
+
+    def has_rollouts(self) -> bool:
+        """False for an agent that was shipped: its rollouts stayed behind."""
+        return self.rollouts.exists()
 
     def require_episodes(self, paths: list[Path], kind: type[Rollout] | type[Series], step: int) -> None:
         """Raises `UsageError` when some that `step` should have left are missing or truncated."""
@@ -144,13 +148,18 @@ def previous(config: Config) -> RunFolder | None:
         return None
     run = RunFolder(Path(config.previous_run))
     theirs = run.read_config()
+    if run.path.absolute().name == config.exp_name:
+        raise UsageError(
+            f"previous_run: {run.path} has the name of this run, exp_name: {config.exp_name}; draws are named by both: "
+            "choose another exp_name"
+        )
     same = ("env_name", "z_size", "rnn_size", "rnn_num_mixture", "controller_inputs", "controller_bias")
     for key in (*same, "held_out_fraction"):  # what its V and M have not learned from stays unseen
         if getattr(theirs, key) != getattr(config, key):
             raise UsageError(
                 f"previous_run: {run.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
             )
-    if theirs.num_episodes > config.num_episodes:
+    if run.has_rollouts() and theirs.num_episodes > config.num_episodes:
         raise UsageError(
             f"previous_run: {run.path} has {theirs.num_episodes} episodes, which are taken over; max_trials x "
             f"parallel_processes is {config.num_episodes} in all"
@@ -158,9 +167,13 @@ def previous(config: Config) -> RunFolder | None:
     return run
 
 
-def _read_log(path: Path) -> list[dict[str, float | None]]:
+def read_log(path: Path) -> list[dict[str, float | None]]:
+    """The rows of a log.csv; None where a field is empty."""
     with open(path, newline="") as file:
-        return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.pop("cma_stop", None)  # words, for people
+    return [{key: float(value) if value else None for key, value in row.items()} for row in rows]
 
 
 @contextlib.contextmanager

@@ -23,13 +23,15 @@ from utils import command_line
 from utils import config as configuration
 from utils.errors import UsageError
 from utils.files import write_json, written_aside
-from utils.prerequisites import check_agent
+from utils.prerequisites import check_agent, check_rnn
 from utils.run_folder import RunFolder
 
 KEPT = (
     "vae/log.csv", "rnn/log.csv", "series/starts.npz",
     "controller/best.npz", "controller/mean.npz", "controller/log.csv", "controller/learning_curve.png",
 )  # fmt: skip
+# What an agent was made from stays behind: a run that builds upon it starts here.
+START = {"previous_run": None, "rollout_policy": "explore"}
 
 
 def main() -> None:
@@ -54,9 +56,13 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     run.require(run.starts, 3, "dreams start from the first frames that V has seen")
     for folder in (target.vae, target.rnn, target.controller, target.series):
         folder.mkdir(parents=True)
-    config = config.model_copy(update={"exp_name": target.path.name, "runs_folder": str(target.path.parent)})
+    history = (
+        f"# Made as {run.path.name}, previous_run: {config.previous_run}, rollout_policy: {config.rollout_policy}\n"
+    )
+    itself = {"exp_name": target.path.name, "runs_folder": str(target.path.parent)}
+    config = config.model_copy(update={**itself, **START})
     with written_aside(target.path / "config.yaml") as aside:
-        aside.write_text(configuration.dump(config))
+        aside.write_text(history + configuration.dump(config))
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
         with written_aside(copy) as aside:
             _halve(source, aside)
@@ -65,7 +71,8 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     if run.earlier.exists():
         shutil.copyfile(run.earlier, target.earlier)
     write_json(target.path / "timings.json", run.timings())
-    check_agent(target, record=True)  # its V and M are the rounded ones
+    check_rnn(target, config, record=True)  # its V and M are the rounded ones
+    check_agent(target, record=True)
 
 
 def _halve(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,12 +14,13 @@ from utils.errors import UsageError
 from utils.figures.style import PICTURE_SECONDS
 from utils.files import UNREADABLE, write_csv, write_json, write_npz, written_aside
 from utils.progress import Progress
+from utils.run_folder import read_log
 
 
 class Training:
     """Steps, log and resumable state of one network, in `folder`.
 
-    state.npz   every variable of network and optimiser, the step, the log so far
+    state.npz   every variable of network and optimiser, the step, the log so far, sums for the log's next row
     log.csv     `num_logs` rows in all; the same goes to TensorBoard
     NAME.png    what pictures[NAME] draws of the network now and then and at the end; the same goes to TensorBoard
     """
@@ -33,6 +35,8 @@ class Training:
         self._path = folder / "state.npz"
         self.rows: list[dict[str, float]] = []
         self.step = 0
+        self._sums: dict[str, float] = {}  # of each loss, over the `_count` steps since the last row
+        self._count = 0
         if self._path.exists():
             self._restore()
         self._logged = len(self.rows)
@@ -41,6 +45,8 @@ class Training:
         try:
             with np.load(self._path, allow_pickle=False) as state:
                 self.step, self.rows = int(state["step"]), json.loads(str(state["rows"]))
+                if "sums" in state:  # else an older version has written it
+                    self._sums, self._count = json.loads(str(state["sums"])), int(state["count"])
                 for index, variable in enumerate(self._variables):
                     variable.assign(state[f"variable_{index}"])
         except UNREADABLE as error:
@@ -51,7 +57,8 @@ class Training:
     def save(self, drawing: bool) -> None:
         """State first, as one file; tables, pictures and TensorBoard only show what is in it."""
         arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
-        write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **arrays)
+        sums = {"sums": json.dumps(self._sums), "count": self._count}
+        write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **sums, **arrays)
         self._write_table()
         with self._writer.as_default():
             for row in self.rows[self._logged :]:
@@ -95,8 +102,7 @@ class Training:
             return
         self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
-        sums: dict[str, float] = {}
-        count, first = 0, self.step
+        first = self.step
         saved = drawn = began = time.monotonic()
         for batch in batches:
             losses = {name: float(v) for name, v in train_step(batch, tf.constant(self.step, tf.int64)).items()}
@@ -106,17 +112,17 @@ class Training:
                     "again with a lower learning rate"
                 )
             self.step += 1
-            count += 1
+            self._count += 1
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value
+                self._sums[name] = self._sums.get(name, 0.0) + value
             progress.advance(items_per_step, **losses)
             if self.step * self._num_logs // total_steps > (self.step - 1) * self._num_logs // total_steps:
-                row = {name: round(total / count, 5) for name, total in sums.items()}
+                row = {name: round(total / self._count, 5) for name, total in self._sums.items()}
                 row |= {f"held_out_{name}": round(value, 5) for name, value in held_out().items()}
                 seconds = (time.monotonic() - began) / (self.step - first)
                 row |= {"per_second": round(items_per_step / seconds, 1), "step_seconds": round(seconds, 5)}
                 self.rows.append({"step": self.step, **row})
-                sums, count, began, first = {}, 0, time.monotonic(), self.step
+                self._sums, self._count, began, first = {}, 0, time.monotonic(), self.step
             last = self.step == total_steps
             if last or time.monotonic() - saved > self._checkpoint_seconds:
                 drawing = last or time.monotonic() - drawn > PICTURE_SECONDS
@@ -132,6 +138,19 @@ class Training:
         if not self.rows:
             raise UsageError(f"{self._folder}: {self.step} steps are too few for a log; train for longer")
         return self.rows[-1]
+
+    def take_over(self, before: Path, weights: Path) -> dict[str, float]:
+        """Makes weights and log in `before`, another run's folder of this step, those of this run, as they are.
+
+        weights: this run's file. Returns the last row of the log.
+        """
+        for path in (weights, self._folder / "log.csv"):
+            with written_aside(path) as aside:
+                shutil.copyfile(before / path.name, aside)
+        write_json(weights.with_suffix(".json"), {"step": 0})
+        self._draw()
+        print(f"{self._folder}: taken over from {before} as it is")
+        return read_log(self._folder / "log.csv")[-1]
 
     def keep_weights(self, model, path: Path) -> None:
         """Writes the trained weights to `path`, unless those of this very step are there already.
@@ -154,3 +173,5 @@ def load_weights(model, path: Path) -> None:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{path} holds no weights of this {model.name} network: {reason}") from None
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise UsageError(f"{path} holds weights that are not finite; delete its folder and train anew")

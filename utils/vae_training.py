@@ -12,6 +12,7 @@ from utils.config import Config
 from utils.errors import UsageError
 from utils.figures import vision
 from utils.frame_stream import FrameStream, prefetched
+from utils.needs import say_memory
 from utils.progress import Progress
 from utils.run_folder import RunFolder, previous
 from utils.training import Training, load_weights
@@ -21,13 +22,18 @@ LOGS_AN_EPOCH = 5
 
 
 def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
-    """Trains V up to `vae_num_epoch` epochs and writes weights, log and pictures. Returns the last log row."""
+    """Trains V up to `vae_num_epoch` epochs and writes weights, log and pictures. Returns the last log row.
+
+    0 epochs: V of the previous run is taken over as it is.
+    """
     paths = run.rollout_paths(config)
     training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
-    stream = FrameStream(training_paths, config.vae_batch_size, config.vae_shuffle_frames, config.seed)
+    stream = FrameStream(training_paths, config.vae_batch_size, config.vae_shuffle_frames, config.draw_seed)
     if stream.num_frames < config.vae_batch_size:
         raise UsageError(f"{stream.num_frames} frames do not fill a batch of vae_batch_size {config.vae_batch_size}")
 
+    frames = 3 * min(config.vae_shuffle_frames, stream.num_frames)
+    say_memory("pools of frames", frames * 64 * 64 * 3)
     keras.utils.set_random_seed(config.seed)
     vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
     train_step, optimizer = make_train_step(vae, config)
@@ -45,6 +51,8 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     if training.step == 0 and (before := previous(config)):
         before.require(before.vae_weights, 2, "this run goes on from its V")
         load_weights(vae.vae, before.vae_weights)
+        if not config.vae_num_epoch:
+            return training.take_over(before.vae, run.vae_weights)
 
     def held_out() -> dict[str, float]:
         return _held_out(vae, held_out_obs, config)
@@ -65,7 +73,7 @@ def make_train_step(vae: VAE, config: Config):
     @tf.function
     def train_step(obs, step):
         images = images_from_obs(obs)
-        noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.seed, step]))
+        noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.draw_seed, step]))
         with tf.GradientTape() as tape:
             mu, logvar = vae.encode_mu_logvar(images, training=True)
             reconstructions = vae.decode(sample_z(mu, logvar, noise), training=True)

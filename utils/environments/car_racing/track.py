@@ -27,8 +27,8 @@ class World(Box2D.b2World):
         return Tile(self._road.CreateFixture(fixtures))
 
     def release(self) -> None:
-        """Call it when the episode is over: what Box2D holds as `userData` outlives the world otherwise, 149 KB of tiles
-        and wheels an episode (`python -m benchmarks.soak`)."""
+        """Call it at the episode's end: what Box2D holds as `userData` outlives the world otherwise, 149 KB of tiles
+        and wheels (`python -m benchmarks.soak`)."""
         for body in self.bodies:
             body.userData = None
             for fixture in body.fixtures:
