@@ -199,6 +199,19 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
         np.testing.assert_array_equal(ours.obs, theirs.obs)
 
 
+@pytest.mark.parametrize(("script", "arguments"), [("01_generate_data.py", ()), (FIVE, ("--workers", "1"))])
+def test_output_that_nobody_reads_ends_a_script_with_a_line(copy_of_trained, script, arguments):
+    runs = copy_of_trained()
+    ours, theirs = os.pipe()
+    os.close(ours)
+    started = command(script, "--config", TINY, f"runs_folder={runs}", *arguments)
+    done = subprocess.run(started, cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(theirs)
+    assert done.returncode == 141
+    (line,) = done.stderr.splitlines()
+    assert "nobody reads" in line
+
+
 @pytest.mark.parametrize(
     ("script", "folder", "longer"),
     [("02_train_vae.py", "vae", "vae_num_epoch=4"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],

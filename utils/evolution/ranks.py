@@ -54,8 +54,8 @@ def launch(num_workers: int, ranks_file: Path) -> int:
     try:
         _relay(process.stdout)
         code = process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
