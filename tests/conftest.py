@@ -33,16 +33,23 @@ def children(pid: int) -> list[str]:
     ]
 
 
-def call(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    """Runs a script from the project's root to its end."""
+def call(script: str, *arguments: str, prefix: tuple[str, ...] = (), **options) -> subprocess.CompletedProcess:
+    """Runs a script from the project's root to its end. options: of `subprocess.run`."""
     return subprocess.run(
-        command(script, *arguments, prefix=prefix), cwd=ROOT, capture_output=True, text=True, timeout=180
+        command(script, *arguments, prefix=prefix), cwd=ROOT, capture_output=True, text=True, timeout=180, **options
     )
 
 
-def step(script: str, runs: Path, *overrides: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+def step(script: str, runs: Path, *overrides: str, **options) -> subprocess.CompletedProcess:
     """Runs a numbered script on the tiny configuration with its run folder under `runs`."""
-    return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, prefix=prefix)
+    return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, **options)
+
+
+def mounted(folder: str | Path, options: str) -> tuple[str, ...]:
+    """A `prefix` of a command that gives it, and nobody else, an empty file system at `folder`."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("no `unshare -rm`: this system lets nobody mount a file system of one's own")
+    return "unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o {options} tmpfs {folder} && exec "$@"', "sh"
 
 
 def shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:

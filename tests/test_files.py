@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -6,7 +8,7 @@ import pytest
 
 from utils import seeding
 from utils.errors import UsageError
-from utils.files import locked, remove_leftovers, written_aside
+from utils.files import link_or_copy, locked, remove_leftovers, written_aside
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -51,6 +53,25 @@ def test_a_folder_is_held_by_one_process_and_freed_by_its_death(tmp_path):
         holder.wait()
     with locked(tmp_path, 1.0):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_lock_sync_or_link_is_worked_on_with_one_warning(
+    tmp_path, monkeypatch, capsys, number
+):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setenv("WORLD_MODELS_UNLOCKED", "")
+    for module, name in (fcntl, "flock"), (os, "fsync"), (os, "link"):
+        monkeypatch.setattr(module, name, refuse)
+    for _ in range(2):
+        with locked(tmp_path), written_aside(tmp_path / "file.txt") as aside:
+            aside.write_text("new")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path) in line
+    link_or_copy(tmp_path / "file.txt", tmp_path / "other.txt")
+    assert (tmp_path / "other.txt").read_text() == "new"
 
 
 def test_generators_are_named_by_what_they_are_for():

@@ -216,16 +216,18 @@ def test_foreign_weights_are_named(copy_of_trained):
     assert "rnn.weights.h5" in done.stderr
 
 
-@pytest.mark.parametrize("victim", ["parent", "child", "ctrl-c"])
+@pytest.mark.parametrize("victim", ["parent", "child", "children", "ctrl-c"])
 def test_collecting_survives_a_kill(tmp_path, victim, trained):
     rollouts = tmp_path / "tiny/rollouts"
     process = start("01_generate_data.py", tmp_path, "max_trials=60")
     wait_for(lambda: len(list(rollouts.glob("episode_*.npz"))) >= 4)
     workers = children(process.pid)
-    if victim == "child":
-        os.kill(int(workers[-1]), signal.SIGKILL)
+    if victim in ("child", "children"):
+        for worker in workers[-1 if victim == "child" else 0 :]:
+            os.kill(int(worker), signal.SIGKILL)
         assert process.wait(20) == 2
-        assert "killed" in process.stderr.read()
+        (line,) = process.stderr.read().splitlines()
+        assert "killed" in line
     elif victim == "parent":
         process.kill()
         process.wait()
@@ -243,6 +245,19 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
         ours = episodes.load(rollouts / f"episode_{index:05d}.npz", Rollout)
         theirs = episodes.load(trained / f"tiny/rollouts/episode_{index:05d}.npz", Rollout)
         np.testing.assert_array_equal(ours.obs, theirs.obs)
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("01_generate_data.py", ()), (FIVE, ("--workers", "1"))])
+def test_output_that_nobody_reads_ends_a_script_with_a_line(copy_of_trained, script, arguments):
+    runs = copy_of_trained()
+    ours, theirs = os.pipe()
+    os.close(ours)
+    started = command(script, "--config", TINY, f"runs_folder={runs}", *arguments)
+    done = subprocess.run(started, cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(theirs)
+    assert done.returncode == 141
+    (line,) = done.stderr.splitlines()
+    assert "nobody reads" in line
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal as signal_module
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import gymnasium
 import numpy as np
 import pytest
-from conftest import ROOT, call, children, step
+from conftest import ROOT, call, children, mounted, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
@@ -18,6 +19,7 @@ from utils import config as configuration
 from utils import episodes, watching
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
+from utils.collection import record
 from utils.dreams import iterations
 from utils.dreams.rollouts import Dreams
 from utils.environments import describe
@@ -63,6 +65,69 @@ def test_an_episode_is_its_seed_whatever_was_played_before_and_on_whatever_scree
     assert rewards == as_long == [1.0] * len(rewards)
     assert np.abs(pictures.astype(int) - on_a_large_screen).mean() < 8
     assert len(np.unique(pictures, axis=0)) > 0.9 * len(rewards)
+
+
+def test_no_file_of_the_users_changes_the_game(tmp_path, monkeypatch):
+    import vizdoom
+
+    env, other = TakeCover(), TakeCover()
+    try:
+        pictures, _ = play(env, 1, np.random.default_rng(0).normal)
+        (tmp_path / "_vizdoom.cfg").write_text("episode_timeout = 30")
+        (tmp_path / "doom2.wad").symlink_to(Path(vizdoom.__file__).with_name("freedoom1.wad"))
+        monkeypatch.chdir(tmp_path)
+        again, _ = play(other, 1, np.random.default_rng(0).normal)
+    finally:
+        env.close()
+        other.close()
+    np.testing.assert_array_equal(pictures, again)
+    assert Path.cwd() == tmp_path
+
+
+def test_a_time_out_is_no_death():
+    env, rollouts = TakeCover(), []
+    try:
+        env.reset(seed=0)
+        env._game.set_episode_timeout(30)
+        policy = ExplorationPolicy(DOOM.explorations["held"], 1)
+        record([env], policy, [Job(0, 0)], 100, lambda job, rollout: rollouts.append(rollout))
+    finally:
+        env.close()
+    assert 20 < len(rollouts[0].done) < 40
+    assert not rollouts[0].done.any()
+
+
+PLAY = (
+    "import numpy, pathlib; from utils.errors import UsageError; from utils.environments.take_cover import TakeCover\n"
+    "env = TakeCover()\n"
+    "try: env.reset(seed=0); print(*env.step(numpy.float32([0]))[1:4])\n"
+    "except UsageError as error: print(error)\n"
+    "finally: env.close()\n"
+)
+
+
+def test_a_game_that_must_not_be_run_runs_or_is_named_and_leaves_stdin_alone(tmp_path):
+    code, temporary = tmp_path / "code", tmp_path / "temporary"
+    shutil.copytree(ROOT / "utils", code / "utils")
+    temporary.mkdir()
+    (code / "utils/environments/take_cover_game.sh").chmod(0o600)  # as out of a zip file
+
+    def said(*prefix: str) -> str:
+        following.seek(0)
+        done = subprocess.run(
+            [*prefix, sys.executable, "-c", PLAY], cwd=code, capture_output=True, text=True, stdin=following,
+            env=os.environ | {"TMPDIR": str(temporary)},
+        )  # fmt: skip
+        assert following.read() == "the next one\n"
+        return done.stdout.strip()
+
+    (tmp_path / "list").write_text("the next one\n")
+    with open(tmp_path / "list") as following:
+        assert said() == "1.0 False False"
+        line = said(*mounted(temporary, "noexec"))
+        assert "take_cover_game.sh is not executable" in line
+        assert str(temporary) in line
+        assert "/dev/shm is too small" in said(*mounted("/dev/shm", "size=100k"))
 
 
 def after(env, action, steps=20):

@@ -2,11 +2,10 @@
 
 import multiprocessing
 import os
-import shutil
 import signal
+import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
@@ -15,17 +14,15 @@ from utils.config import Config
 from utils.environments import describe
 from utils.episodes import Rollout
 from utils.errors import UsageError
-from utils.files import written_aside
+from utils.files import link_or_copy, written_aside
 from utils.needs import check_disk
 from utils.processes import end_with_parent
 from utils.progress import Progress
-from utils.rollouts import ExplorationPolicy, Job, Outcome, run
+from utils.rollouts import ExplorationPolicy, Job, Outcome, Policy, run
 from utils.run_folder import RunFolder, previous
 
 FIRST_EPISODES = 8  # how large they are tells how much room all will need
 LANES = 16  # episodes that a process plays at once when an agent drives
-
-_envs, _policy = [], None  # of a process, made when it starts
 
 
 def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
@@ -43,35 +40,62 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
         progress.start(len(todo))
         lanes = LANES if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
         groups = [todo[begin : begin + lanes] for begin in range(0, len(todo), lanes)]
-        # spawn: a forked child would carry the parent's locks and open files.
-        pool = ProcessPoolExecutor(
-            min(config.parallel_processes, len(groups)),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(config, lanes, os.getpid()),
-        )
         try:
-            played = {pool.submit(_play, config, folder, group): len(group) for group in groups}
-            pending, written, done, checked = set(played), 0, 0, False
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    written += future.result()
-                    done += played[future]
-                    progress.advance(played[future])
-                if not checked and done >= min(FIRST_EPISODES, len(todo)):
-                    check_disk(folder.rollouts, written / done * (len(todo) - done), "fewer max_trials")
-                    checked = True
-        except BrokenProcessPool:
-            raise UsageError(
-                "a process that collects rollouts was killed; what is finished is kept: run the same command again"
-            ) from None
+            _share_out(config, folder, groups, lanes, progress)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # waits for the episodes in flight
             progress.close()
     return sum(
         len(episodes.load(folder.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes)
     )
+
+
+def _share_out(config: Config, folder: RunFolder, groups: list[list[int]], lanes: int, progress: Progress) -> None:
+    """Starts processes that play `groups` of episodes; each gets the next group as soon as it is free. Raises the error
+    of a process, `UsageError` if one is killed.
+
+    They talk through pipes. A ProcessPoolExecutor's queues need Python's resource tracker, which is one more process
+    that may be killed, and its successor prints a traceback for each queue.
+    """
+    spawn = multiprocessing.get_context("spawn")  # a forked child would carry the parent's locks and open files
+    processes, playing, waiting = {}, {}, iter(groups)
+    total, done, written, checked = sum(map(len, groups)), 0, 0, False
+
+    def give(pipe: Connection) -> None:
+        if group := next(waiting, None):
+            pipe.send(group)
+            playing[pipe] = len(group)
+
+    try:
+        for _ in range(min(config.parallel_processes, len(groups))):
+            pipe, theirs = spawn.Pipe()
+            process = spawn.Process(target=_serve, args=(theirs, config, folder, lanes, os.getpid()))
+            process.start()
+            processes[pipe] = process
+            theirs.close()
+            give(pipe)
+        while playing:
+            for pipe in wait(list(playing)):
+                answer = pipe.recv()
+                if isinstance(answer, Exception):
+                    raise answer
+                episodes_played = playing.pop(pipe)
+                written, done = written + answer, done + episodes_played
+                progress.advance(episodes_played)
+                if not checked and done >= min(FIRST_EPISODES, total):
+                    check_disk(folder.rollouts, written / done * (total - done), "fewer max_trials")
+                    checked = True
+                give(pipe)
+    except (EOFError, ConnectionError):
+        for process in processes.values():
+            process.terminate()
+        raise UsageError(
+            "a process that collects rollouts was killed; what is finished is kept: run the same command again"
+        ) from None
+    finally:
+        for pipe in processes:
+            pipe.close()
+        for process in processes.values():
+            process.join()  # it plays the episodes in flight to their end
 
 
 def _take_over(before: RunFolder, folder: RunFolder) -> range:
@@ -87,22 +111,36 @@ def _take_over(before: RunFolder, folder: RunFolder) -> range:
     for index, path in enumerate(paths):
         if not episodes.is_whole(folder.rollout(index), Rollout):
             with written_aside(folder.rollout(index)) as aside:
-                try:
-                    os.link(path, aside)
-                except OSError:
-                    shutil.copyfile(path, aside)
+                link_or_copy(path, aside)
     return range(len(paths))
 
 
-def _start(config: Config, lanes: int, parent: int) -> None:
-    global _envs, _policy
+def _serve(pipe: Connection, config: Config, folder: RunFolder, lanes: int, parent: int) -> None:
+    """Takes groups of episodes from `pipe` until the other end closes. Plays each and answers how many bytes it has
+    written, or an exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     end_with_parent(parent)
+    try:
+        envs, policy = _players(config, lanes)
+        while True:
+            try:
+                group = pipe.recv()
+            except EOFError:
+                break
+            pipe.send(_play(envs, policy, config, folder, group))
+    except ConnectionError:  # the other end closed while this one played
+        pass
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        pipe.send(error)
+
+
+def _players(config: Config, lanes: int) -> tuple[list, Policy]:
+    """The environments, and the policy that plays in them."""
     description = describe(config.env_name)
-    _envs = [description.make() for _ in range(lanes)]
+    envs = [description.make() for _ in range(lanes)]
     if config.rollout_policy == "explore":
-        _policy = ExplorationPolicy(description.explorations[config.exploration_policy], lanes)
-        return
+        return envs, ExplorationPolicy(description.explorations[config.exploration_policy], lanes)
     compute.start_tensorflow(threads=1)
     from utils.agent import Agent, PushedPolicy
     from utils.agent_file import load_unchosen
@@ -111,10 +149,10 @@ def _start(config: Config, lanes: int, parent: int) -> None:
     agent = Agent(before.read_config(), before)
     policy = agent.policy(lanes)
     policy.candidates = load_unchosen(agent.config, before, agent.num_parameters)[0][None]
-    _policy = PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
+    return envs, PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
 
 
-def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
+def _play(envs: list, policy: Policy, config: Config, folder: RunFolder, indices: list[int]) -> int:
     """Plays and writes episodes. Returns how many bytes they take. What explorers do depends on (seed, index) alone; of
     an agent's episode the last digits depend on those it shares its batch with."""
     jobs = [
@@ -125,7 +163,7 @@ def _play(config: Config, folder: RunFolder, indices: list[int]) -> int:
         for index in indices
     ]
     record(
-        _envs, _policy, jobs, config.max_frames,
+        envs, policy, jobs, config.max_frames,
         lambda job, rollout: episodes.save(folder.rollout(indices[job]), rollout),
     )  # fmt: skip
     return sum(folder.rollout(index).stat().st_size for index in indices)

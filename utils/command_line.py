@@ -14,6 +14,7 @@ from utils.config import Config
 from utils.errors import UsageError
 from utils.evolution import ranks
 from utils.files import disk_is_full
+from utils.processes import open_standard_streams, stdout_is_gone
 from utils.progress import Progress, duration
 from utils.run_folder import STEPS, RunFolder, opened, same_arguments
 
@@ -77,15 +78,22 @@ def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
 
 def call(main: Callable[[], int | None], timed: bool = True) -> None:
     """Runs a script's `main` and ends the process with the exit code that it returns; 2 and a line for bad input,
-    130 for Ctrl-C. timed: says how long it took."""
+    130 for Ctrl-C, 141 when nobody reads its output any more. timed: says how long it took."""
     name, began = Path(sys.argv[0]).name, time.monotonic()
+    open_standard_streams()
     try:
         code = main()
+        if timed and not code and not ranks.inside_mpi():
+            print(f"{name}: {time.monotonic() - began:.0f} s")
+        sys.stdout.flush()
     except UsageError as error:
         for line in str(error).splitlines():
             print(f"{name}: {line}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and stdout_is_gone():
+            print(f"{name}: nobody reads its output any more; run the same command again to go on", file=sys.stderr)
+            sys.exit(141)
         if disk_is_full(error):
             print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
         elif isinstance(error, OSError) and error.filename:
@@ -96,6 +104,4 @@ def call(main: Callable[[], int | None], timed: bool = True) -> None:
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)
         sys.exit(130)
-    if timed and not code and not ranks.inside_mpi():
-        print(f"{name}: {time.monotonic() - began:.0f} s")
     sys.exit(code)

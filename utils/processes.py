@@ -1,7 +1,8 @@
-"""Processes that must not outlive the one that started them."""
+"""What a process has from the one that started it: a life no longer than that one's, and its standard streams."""
 
 import os
 import resource
+import select
 import sys
 import threading
 import time
@@ -29,3 +30,25 @@ def memory_mb() -> float:
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def open_standard_streams() -> None:
+    """Opens those of stdin, stdout and stderr that are closed (`>&-`) on /dev/null. Otherwise the next files that are
+    opened get their numbers, and what is printed is written into them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
+def stdout_is_gone() -> bool:
+    """Whether nobody reads stdout any more, as after `| head`. What is printed from now on is then dropped."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # tells of errors alone
+    gone = bool(poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone

@@ -1,6 +1,5 @@
 """The chapter's table: what a controller scores in dreams of several temperatures, and what that is worth outside."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from utils.agent_file import load_unchosen
 from utils.dreams.rollouts import Dreams
 from utils.errors import UsageError
 from utils.figures.dream_scores import save_temperatures
-from utils.files import write_csv
+from utils.files import link_or_copy, write_csv
 from utils.prerequisites import fingerprint
 from utils.progress import Progress
 from utils.rollouts import Outcome
@@ -37,15 +36,15 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
         part = beside.path.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (run.vae, run.rnn):
-            shutil.copytree(folder, part / folder.name, copy_function=os.link)
+            shutil.copytree(folder, part / folder.name, copy_function=link_or_copy)
         (part / "series").mkdir()
-        os.link(run.starts, part / "series" / run.starts.name)
+        link_or_copy(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
         part.rename(beside.path)
     settings = [f"exp_name={name}", f"runs_folder={path.parent}", *overrides]
     settings += ["controller_environment=dream", f"controller_temperature={temperature}"]
     command = [sys.executable, str(STEP_5), "--config", str(path / "config.yaml"), *settings]
-    if subprocess.run([*command, "--workers", str(workers)]).returncode:
+    if subprocess.run([*command, "--workers", str(workers)], stdin=subprocess.DEVNULL).returncode:
         raise UsageError(f"step 5 did not finish in {beside.path}; the line above says why")
     return beside
 

@@ -4,9 +4,11 @@ Imps throw fireballs from the far wall of a room, more of them as time passes; o
 long as one can. Chapter, "Doom: Take Cover"; paper, section 4.
 """
 
+import contextlib
 import functools
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ import cv2
 import gymnasium
 import numpy as np
 
+from utils import shared_memory
 from utils.environments.description import Description, EpisodeLost, PublishedCurve
 from utils.errors import UsageError
 
@@ -24,6 +27,7 @@ SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are thos
 STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
 MAX_STEPS = 2100
 STEPS_A_SECOND = 35
+SHARED_MEMORY = 300_000  # bytes of a game with STOCK_SCREEN, 264 KB, and some more
 
 
 class TakeCover(gymnasium.Env):
@@ -31,8 +35,8 @@ class TakeCover(gymnasium.Env):
 
     Observation: uint8 (64, 64, 3). Action: float32 (1,) in [-1, 1]: the lower third moves left, the upper one right.
     Reward: 1 for each step. Ends with death, which ViZDoom alone decides. `render()` gives the game's own picture.
-    Raises `UsageError` if ViZDoom is not installed, `EpisodeLost` when the game's process died; the next reset starts
-    another.
+    Raises `UsageError` if ViZDoom is not installed or cannot run here, `EpisodeLost` when the game's process died; the
+    next reset starts another.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_A_SECOND}
@@ -63,13 +67,14 @@ class TakeCover(gymnasium.Env):
         push = float(action[0])
         try:
             reward = self._game.make_action([push < -1 / 3, push > 1 / 3], 1)
-            dead = self._game.is_episode_finished()
+            over = self._game.is_episode_finished()
+            dead = over and self._game.is_player_dead()
         except _lost_game() as error:
             self.close()
             raise EpisodeLost(f"a game of Doom died: {error}") from None
-        if not dead:
+        if not over:
             self._look()
-        return self._picture_for_agent(), reward, dead, False, {}
+        return self._picture_for_agent(), reward, dead, over and not dead, {}
 
     def _observe(self) -> np.ndarray:
         self._look()
@@ -112,20 +117,43 @@ def _scratch() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(prefix="doom_")
 
 
+@functools.cache
+def _launcher() -> str:
+    """take_cover_game.sh, or a copy of it where it must not be run: without its run bit, or on a noexec mount."""
+    script = Path(__file__).with_name("take_cover_game.sh")
+    if os.access(script, os.X_OK):
+        return str(script)
+    copy = Path(_scratch().name) / script.name
+    shutil.copyfile(script, copy)
+    copy.chmod(0o700)
+    if not os.access(copy, os.X_OK):
+        raise UsageError(
+            f"{script} is not executable, and no program can run from {copy.parent.parent} either: "
+            "`chmod +x` the first, or set TMPDIR to a folder on a file system that is not mounted noexec"
+        )
+    return str(copy)
+
+
 def _start(screen: str):
     """A game in a process of its own."""
     vizdoom = _vizdoom()
+    package = Path(vizdoom.__file__).parent
+    doom = package / "vizdoom"
+    if not os.access(doom, os.X_OK):
+        raise UsageError(f"{doom} is not executable: `chmod +x` it, or install ViZDoom on another file system")
+    shared_memory.require(SHARED_MEMORY, "the frames of a game of Doom")
     game = vizdoom.DoomGame()
     game.load_config(str(Path(vizdoom.scenarios_path) / "take_cover.cfg"))
+    game.set_doom_game_path(str(package / "freedoom2.wad"))  # by default a doom2.wad comes first
     game.set_screen_resolution(getattr(vizdoom.ScreenResolution, screen))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
-    os.environ["WORLD_MODELS_SCRATCH"] = _scratch().name
-    os.environ["WORLD_MODELS_DOOM"] = str(Path(vizdoom.__file__).parent / "vizdoom")
-    game.set_vizdoom_path(str(Path(__file__).with_name("take_cover_game.sh")))
+    os.environ["WORLD_MODELS_DOOM"] = str(doom)
+    game.set_vizdoom_path(_launcher())
     game.set_doom_config_path(os.devnull)  # by default all games write the same file
-    game.init()
+    with contextlib.chdir(_scratch().name):  # init() obeys a _vizdoom.cfg in the working directory
+        game.init()
     _unlink_shared_memory((Path(_scratch().name) / "arguments").read_text())
     return game
 

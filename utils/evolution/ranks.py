@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,19 +16,19 @@ import time
 import traceback
 from pathlib import Path
 
+from utils import shared_memory
 from utils.errors import UsageError
+from utils.evolution import mpi_setup
 from utils.files import disk_is_full
 from utils.processes import end_with_parent
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # in which every rank must have come up
-# Set by the process managers of MPICH, Intel MPI, Open MPI and Slurm in the ranks they start.
-_RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
 
 
 def inside_mpi() -> bool:
-    return any(name in os.environ for name in _RANK_VARIABLES)
+    return bool(mpi_setup.rank_variables())
 
 
 def usable_cores() -> int:
@@ -41,26 +40,22 @@ def launch(num_workers: int, ranks_file: Path) -> int:
 
     ranks_file: where the orchestrator writes down which process each rank is.
     """
-    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if mpiexec is None:
-        raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
+    environment = mpi_setup.environment_of_ranks(num_workers + 1)
+    environment[_LAUNCHER] = f"{platform.node()} {os.getpid()}"
+    mpiexec = mpi_setup.choose_mpiexec(environment)
     command = [mpiexec, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
-    environment = os.environ | {
-        _LAUNCHER: f"{platform.node()} {os.getpid()}",
-        # Open MPI counts the orchestrator, which sleeps, as a core in use.
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }
     ranks_file.unlink(missing_ok=True)
     dead: list[str] = []
     threading.Thread(target=_watch, args=(ranks_file, dead), daemon=True).start()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", env=environment
+    )  # mpiexec would read all of stdin, and be stopped by it in the background
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         _relay(process.stdout)
         code = process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -92,6 +87,8 @@ def _watch(ranks_file: Path, dead: list[str]) -> None:
         except ProcessLookupError:
             dead.append(f"rank {rank} (pid {pid})")
             return
+        except OSError:  # a kernel before 5.3, or a container that forbids it
+            return
         names[descriptor] = f"rank {rank} (pid {pid})"
         poll.register(descriptor, select.POLLIN)
     dead.extend(names[descriptor] for descriptor, _ in poll.poll())
@@ -114,7 +111,7 @@ def _launcher_lives() -> bool:
         return True
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except OSError:  # gone, or its number is another user's by now
         return False
     return True
 
@@ -123,13 +120,8 @@ class Ranks:
     """The ranks of this run, from inside one of them."""
 
     def __init__(self):
-        try:
-            from mpi4py import MPI
-        except (ImportError, RuntimeError) as error:
-            raise UsageError(
-                f"no MPI: {error}; run `pip install mpi4py mpich`, or see the README for clusters"
-            ) from None
-        self._mpi, self._comm = MPI, MPI.COMM_WORLD
+        self._mpi = mpi_setup.initialize()
+        self._comm = self._mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)
         end_with_parent(os.getppid(), _launcher_lives)
@@ -162,6 +154,7 @@ class Ranks:
             for rank in self.workers:
                 self.send(places, rank)
         late.cancel()
+        shared_memory.unlink_mapped("mpich_shm")  # all have opened it; MPICH leaves it behind when it is killed
         return places
 
     def abort(self, reason: str, code: int = 1) -> None:

@@ -5,6 +5,7 @@ import argparse
 from utils import command_line, prerequisites
 from utils.config import Config
 from utils.errors import UsageError
+from utils.evolution import mpi_setup
 from utils.evolution import ranks as mpi
 from utils.evolution.worker import serve
 from utils.files import write_json
@@ -15,11 +16,12 @@ from utils.run_folder import RunFolder, opened
 def evolve(parser: argparse.ArgumentParser) -> int:
     """Does step 5 for the command line. Inside MPI this process is one rank; else it starts the ranks.
 
-    Returns the exit code. Raises `UsageError`, in the orchestrator alone, for whatever a user can put right.
+    Returns the exit code. Raises `UsageError`, in the first rank alone, for whatever a user can put right.
     """
     if mpi.inside_mpi():
         _take_part(parser)
         return 0
+    mpi_setup.refuse_copies()
     config, arguments = command_line.configured(parser)
     if arguments.workers < 1:
         raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")

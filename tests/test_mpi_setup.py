@@ -1,0 +1,136 @@
+"""Step 5 on machines whose MPI, process manager or shared memory is not as it should be."""
+
+import errno
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, command, mounted, step
+
+from utils.evolution import mpi_setup, ranks
+
+SCRIPT = "05_train_controller.py"
+MPIEXEC = Path(sys.executable).parent / "mpiexec"
+ONE_GENERATION = ("controller_num_generation=1", "--workers", "1")
+
+
+def copies(count: int, variables: list[str]) -> list[tuple[int, str]]:
+    """Exit codes and errors of processes as a process manager starts them that the MPI library does not hear of.
+    variables: NAME=value, with {RANK} and {SIZE} in the value."""
+    processes = []
+    for rank in range(count):
+        told = [variable.replace("{RANK}", str(rank)).replace("{SIZE}", str(count)) for variable in variables]
+        started = command(SCRIPT, prefix=("env", *told))
+        processes.append(subprocess.Popen(started, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    return [(process.wait(60), process.stderr.read()) for process in processes]
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        (["PMIX_RANK={RANK}", "OMPI_COMM_WORLD_SIZE={SIZE}"], ["PMIX_RANK", "mpiexec"]),
+        (["PMI_RANK={RANK}", "PMI_SIZE={SIZE}"], ["PMI_RANK", "mpiexec"]),
+        (["SLURM_PROCID={RANK}", "SLURM_NTASKS={SIZE}", "SLURM_STEP_ID=0"], ["srun", "2 copies", "--mpi"]),
+    ],
+)
+def test_copies_that_mpi_does_not_join_end_and_the_first_says_why(variables, names):
+    (first, said), (second, silence) = copies(2, variables)
+    assert (first, second) == (2, 2)
+    assert len(said.splitlines()) == 1
+    for name in (*names, "MPICH"):
+        assert name in said
+    assert silence == ""
+
+
+def test_a_variable_left_over_from_elsewhere_is_a_line():
+    ((code, said),) = copies(1, ["PMIX_RANK=0"])
+    assert code == 2
+    assert len(said.splitlines()) == 1
+    for name in ("PMIX_RANK", "unset", str(MPIEXEC), "MPICH"):
+        assert name in said
+
+
+def test_a_batch_script_and_an_interactive_shell_of_slurm_are_no_copies(monkeypatch):
+    monkeypatch.setattr(mpi_setup, "load", lambda: pytest.fail("it was taken for a copy"))
+    for name, value in {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "3", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    mpi_setup.refuse_copies()
+    monkeypatch.setenv("SLURM_STEP_ID", "4294967290")
+    mpi_setup.refuse_copies()
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    mpi_setup.refuse_copies()
+
+
+def test_the_mpiexec_of_the_library_is_chosen_and_where_there_is_none_both_are_named(tmp_path):
+    foreign = tmp_path / "mpiexec"
+    foreign.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'mpiexec (Open MPI) 5.0.8'\n")
+    foreign.chmod(0o700)
+    choose = (
+        "import os, sys; from utils.errors import UsageError; from utils.evolution import mpi_setup\n"
+        "for found in (sys.argv[1:], sys.argv[1:2]):\n"
+        "    mpi_setup.mpiexecs = lambda: found\n"
+        "    try: print(mpi_setup.choose_mpiexec(os.environ))\n"
+        "    except UsageError as error: print(error)\n"
+    )
+    arguments = [sys.executable, "-c", choose, str(foreign), str(MPIEXEC)]
+    chosen, line = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    assert chosen == str(MPIEXEC)
+    for name in (str(foreign), "Open MPI", "MPICH", "libmpi"):
+        assert name in line
+
+
+def test_little_shared_memory_no_output_and_an_stdin_of_others_are_enough(copy_of_trained, tmp_path):
+    little = (*mounted("/dev/shm", "size=4m"), "sh", "-c", '"$@" >&- 2>&-', "sh")
+    runs, following = copy_of_trained(), tmp_path / "list"
+    following.write_text("the next configuration\n")
+    with open(following) as stdin:
+        done = step(SCRIPT, runs, *ONE_GENERATION, stdin=stdin, prefix=little)
+        assert stdin.read() == "the next configuration\n"
+    assert done.returncode == 0
+    assert (runs / "tiny/controller/log.csv").exists()
+    done = step(SCRIPT, runs, "controller_num_generation=2", prefix=mounted("/dev/shm", "size=1m"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "/dev/shm is too small" in done.stderr
+    assert "MB" in done.stderr
+
+
+def test_killed_ranks_leave_no_shared_memory_behind():
+    mapped = (
+        "from utils.evolution.ranks import Ranks\n"
+        "ranks = Ranks(); ranks.introduce()\n"
+        "if ranks.rank: ranks.send(None, 0)\n"
+        "else: ranks.receive(); print(*(l for l in open('/proc/self/maps') if 'mpich_shm' in l), sep='')\n"
+    )
+    done = subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, "-c", mapped], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert all("(deleted)" in line for line in done.stdout.split("\n") if line)
+
+
+def test_systems_that_cannot_watch_processes_are_no_error(tmp_path, monkeypatch):
+    file, dead = tmp_path / "ranks.json", []
+    file.write_text(json.dumps({0: (platform.node(), os.getpid())}))
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
+    ranks._watch(file, dead)
+    assert dead == []
+
+
+@pytest.mark.skipif(shutil.which("prterun") is None, reason="no Open MPI 5 in PATH")
+def test_open_mpi_runs_the_same_steps_even_as_root_and_in_little_shared_memory(copy_of_trained):
+    library = Path(shutil.which("prterun")).parents[1] / "lib/libmpi.so.40"
+    environment = os.environ | {"MPI4PY_LIBMPI": str(library)}
+    done = step(SCRIPT, copy_of_trained(), *ONE_GENERATION, env=environment, prefix=mounted("/dev/shm", "size=8m"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

@@ -1,0 +1,197 @@
+"""What can be wrong with an MPI installation, found before it hangs or aborts, and told in one line.
+
+An MPI library hears of its ranks from a process manager: mpiexec, or srun. Where the two do not speak the same language
+(PMI or PMIx), each process believes that it is alone, or its MPI_Init aborts.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from utils import shared_memory
+from utils.errors import UsageError
+
+# In which process managers tell a process its rank, and how many there are: MPICH, Intel MPI and Slurm; all that speak
+# PMIx; Open MPI; MVAPICH.
+_SIZES = {
+    "PMI_RANK": "PMI_SIZE",
+    "PMIX_RANK": "SLURM_STEP_NUM_TASKS",
+    "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_RANK": "MV2_COMM_WORLD_SIZE",
+}
+_LARGEST_STEP = 0xFFFFFFEF  # numbers above are Slurm's own, of batch scripts and interactive shells
+_RANK_MEMORY = 1_100_000  # bytes of /dev/shm that a rank of MPICH needs; measured 1.06 MB
+_COMFORT = 20_000_000  # with which nothing has to be spared: UCX takes 4.2 MB a rank, Open MPI 16.8 MB
+
+
+def rank_variables() -> list[str]:
+    """Those set here. There are none where no process manager has started this process."""
+    return [name for name in _SIZES if name in os.environ]
+
+
+def load():
+    """mpi4py's MPI, not initialized. Raises `UsageError` where there is no mpi4py or no library."""
+    try:
+        import mpi4py
+
+        mpi4py.rc(initialize=False, finalize=True)
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        reason = "; ".join(str(error).splitlines())
+        raise UsageError(f"no MPI: {reason}; run `pip install mpi4py mpich`, or see the README for clusters") from None
+    return MPI
+
+
+def initialize():
+    """mpi4py's MPI, initialized in this rank. Raises `UsageError`, in the first rank alone, where that fails or cannot
+    make it one of several."""
+    with _first_speaks():
+        MPI = load()
+        if not _speaks(MPI):
+            raise _alone(MPI)
+        if shared_memory.free_bytes() < int(os.environ.get("MPI_LOCALNRANKS", 1)) * _COMFORT:
+            os.environ.update(_spare_memory())
+        MPI.Init_thread()
+        if MPI.COMM_WORLD.Get_size() == 1 and not any(os.environ.get(size) == "1" for size in _SIZES.values()):
+            raise _alone(MPI)
+    return MPI
+
+
+@contextlib.contextmanager
+def _first_speaks() -> Iterator[None]:
+    """Of many processes that meet the same error, which need not know of one another, the others end in silence once
+    the first has spoken."""
+    try:
+        yield
+    except UsageError:
+        if any(os.environ.get(name, "0") != "0" for name in rank_variables() or ["SLURM_PROCID"]):
+            time.sleep(1)
+            sys.exit(2)
+        raise
+
+
+def _speaks(MPI) -> bool:
+    """False where it is known beforehand that the library does not understand the process manager."""
+    pmix = "PMIX_RANK" in os.environ
+    pmi = any(name in os.environ for name in ("PMI_RANK", "PMI_FD", "PMI_PORT"))
+    name, version = MPI.get_vendor()
+    if name == "Open MPI":
+        return pmix or not pmi or version < (5,)
+    return pmi or not pmix or name != "MPICH" or "pmix" in MPI.Get_library_version().lower()
+
+
+def _alone(MPI) -> UsageError:
+    variable, *_ = rank_variables() or ["nothing"]
+    mpiexec, *_ = mpiexecs() or [None]
+    found = f"{mpiexec} is of {_kind(mpiexec) or 'another MPI'}" if mpiexec else "there is no mpiexec"
+    return UsageError(
+        f"{variable} says that mpiexec or srun has started this process, but {_library(MPI)} hears of no other rank; "
+        f"{found}; use the mpiexec of that library, or none, as the script starts its own ranks; "
+        f"if {variable} is left over from elsewhere, unset it"
+    )
+
+
+@_first_speaks()
+def refuse_copies() -> None:
+    """Raises `UsageError` where srun has started several copies of this process and told them nothing that MPI could
+    use: each would start ranks of its own. A plain `python` in a batch script is no such copy."""
+    step = os.environ.get("SLURM_STEP_ID", os.environ.get("SLURM_STEPID", ""))
+    count = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
+    if step.isdecimal() and int(step) <= _LARGEST_STEP and count.isdecimal() and int(count) > 1:
+        raise UsageError(
+            f"srun has started {count} copies of this script without an MPI that joins them ({_library(load())}); use "
+            "`srun --mpi=pmi2` or what else `srun --mpi=list` offers and that library speaks; or start one copy, which "
+            "starts --workers of its own"
+        )
+
+
+def mpiexecs() -> list[str]:
+    """All that can be found: the virtual environment's own, then PATH's."""
+    folders = str(Path(sys.executable).parent), os.environ.get("PATH", "")
+    return list(dict.fromkeys(filter(None, (shutil.which("mpiexec", path=folder) for folder in folders))))
+
+
+def choose_mpiexec(environment: Mapping[str, str]) -> str:
+    """The mpiexec of the library that the ranks will load. Raises `UsageError` where there is none."""
+    MPI, found = load(), mpiexecs()
+    if not found:
+        raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
+    ours = MPI.get_vendor()[0] == "Open MPI"
+    for mpiexec in found:
+        kind = _kind(mpiexec)
+        if kind is None or (kind == "Open MPI") == ours:
+            return mpiexec
+    for mpiexec in found:  # an MPICH that was built for PMIx runs under Open MPI's
+        if _works(mpiexec, environment):
+            return mpiexec
+    raise UsageError(
+        f"{found[0]} is of {_kind(found[0])}, but mpi4py loads {_library(MPI)}, and the two do not work together; put "
+        "the mpiexec of that library into PATH, or run `pip install mpich`"
+    )
+
+
+def _kind(mpiexec: str) -> str | None:
+    """Whose it is, None if that cannot be told."""
+    try:
+        said = _output([mpiexec, "--version"], os.environ)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    for words, kind in (("Open MPI|OpenRTE|PRRTE|prte", "Open MPI"), ("Intel", "Intel MPI"), ("HYDRA|MPICH", "MPICH")):
+        if re.search(words, said):
+            return kind
+    return None
+
+
+def _works(mpiexec: str, environment: Mapping[str, str]) -> bool:
+    """Whether it joins two ranks, which is tried."""
+    size = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
+    try:
+        return _output([mpiexec, "-n", "2", sys.executable, "-c", size], environment).split() == ["2", "2"]
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _output(command: list[str], environment: Mapping[str, str]) -> str:
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment, timeout=30
+    ).stdout
+
+
+def _library(MPI) -> str:
+    """Its name and version, and the file where that is known."""
+    name, version = MPI.get_vendor()
+    text = f"{name} {'.'.join(map(str, version))}"
+    try:
+        files = re.findall(r"/\S*/libmpi\S*", Path("/proc/self/maps").read_text())
+    except OSError:
+        files = []
+    return f"{text} ({files[0]})" if files else text
+
+
+def environment_of_ranks(ranks: int) -> dict[str, str]:
+    """What mpiexec is started with so that `ranks` ranks run on this machine. Raises `UsageError` if they cannot."""
+    shared_memory.require(ranks * _RANK_MEMORY, f"{ranks} ranks of MPI")
+    environment = {
+        # Open MPI counts the orchestrator, which sleeps, as a core in use.
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    if os.geteuid() == 0:  # as in a container; Open MPI would refuse, but who calls this is root already
+        allowed = ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM")
+        environment |= {f"{prefix}_{name}": "1" for prefix in ("OMPI", "PRTE") for name in allowed}
+    if shared_memory.free_bytes() < ranks * _COMFORT:
+        environment |= _spare_memory()
+    return os.environ | environment
+
+
+def _spare_memory() -> dict[str, str]:
+    """UCX and Open MPI then share memory without /dev/shm, unless the user has chosen how."""
+    choices = {"UCX_TLS": "^posix", "OMPI_MCA_btl_sm_backing_directory": tempfile.gettempdir()}
+    return {name: value for name, value in choices.items() if name not in os.environ}
