@@ -37,8 +37,7 @@ def main() -> None:
     for run in runs:
         run.read_config()
         run.require(run.rnn_weights, 4, "M is what dreams")
-    folder = runs[-1].path / "dream"
-    folder.mkdir(exist_ok=True)
+    folder = runs[-1].path / "dream"  # made once there is something to write
     if arguments.study == "quality":
         _quality(*runs, folder, arguments)
     elif arguments.study == "temperatures":
@@ -103,6 +102,7 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
     rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
         title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
+        temperatures.check_training(run, arguments.temperatures, arguments.overrides)
         for temperature in arguments.temperatures:
             beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
             rows += temperatures.evaluate(beside, [temperature], arguments.episodes, arguments.steps)

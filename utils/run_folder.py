@@ -78,6 +78,18 @@ class RunFolder:
     def require_rnn(self) -> None:
         self.require(self.rnn_weights, 4, "M is not trained yet")
 
+    def refuse_shipped(self) -> None:
+        """Raises `UsageError` that says what can be done instead if this agent came without what it learned from.
+
+        `utils.shipping` leaves behind the state that V trains on from, which a run of one's own always has.
+        """
+        if self.vae_weights.exists() and not (self.vae / "state.npz").exists():
+            raise UsageError(
+                f"{self.path} is a shipped agent, without the episodes and training states that this needs; it plays "
+                f"new episodes in `python render_agent.py {self.path}` and `python study_dream.py quality {self.path} "
+                "--driven 20`"
+            )
+
     def log(self, step: int) -> list[dict[str, float | None]]:
         """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
         path = self.step_folder(step) / "log.csv"
@@ -122,6 +134,7 @@ class RunFolder:
                 raise UsageError(f"{path} is truncated or damaged; {remedy}, it makes damaged episodes again")
         missing = sum(not path.exists() for path in paths)
         if missing:
+            self.refuse_shipped()
             raise UsageError(
                 f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )
