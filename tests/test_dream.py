@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -198,13 +200,21 @@ if __name__ == "__main__":
 
 
 def elsewhere(folder, run, script) -> subprocess.CompletedProcess:
-    """Runs a script of somebody else's project, in `folder`, with this one on PYTHONPATH alone."""
+    """Runs a script of somebody else's project, in `folder`, with this one on PYTHONPATH alone. None of its processes
+    outlives it, in case they hang."""
     (folder / "agents").mkdir()
     (folder / "agents/tiny").symlink_to(run)
     (folder / "theirs.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "theirs.py", str(ROOT)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes) as process:
+        try:
+            output = process.communicate(timeout=100)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, *output)
 
 
 def test_another_project_dreams_in_processes_of_its_own(run, tmp_path):

@@ -4,6 +4,10 @@
     env = gymnasium.make("WorldModels/Dream-v0", run="runs/quickstart", temperature=1.0)
     envs = gymnasium.make_vec("WorldModels/Dream-v0", num_envs=64, run="runs/quickstart")
 
+`envs` is one batch in one process, the fastest way. Vectors of processes work as well (`vectorization_mode="async"`),
+each with a TensorFlow of its own. From another project, with this one's root on PYTHONPATH, the id
+"utils.environments:WorldModels/Dream-v0" needs no import.
+
 Source: chapter, "Learning Inside a Dream".
 """
 
