@@ -5,6 +5,9 @@ one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_
 go on from one another. Controllers that were trained in the dream are scored as they are at last: real scores choose
 nothing.
 
+`quality` holds M against predictions without it, which are fitted on the run's training episodes. A shipped agent has
+no episodes: `quality --driven N` plays new ones, and shows M alone.
+
 writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
 into the last RUN's: iterations.csv, .png
 
@@ -37,8 +40,7 @@ def main() -> None:
     for run in runs:
         run.read_config()
         run.require(run.rnn_weights, 4, "M is what dreams")
-    folder = runs[-1].path / "dream"
-    folder.mkdir(exist_ok=True)
+    folder = runs[-1].path / "dream"  # made once there is something to write
     if arguments.study == "quality":
         _quality(*runs, folder, arguments)
     elif arguments.study == "temperatures":
@@ -48,40 +50,34 @@ def main() -> None:
 
 
 def _quality(run: RunFolder, folder: Path, arguments) -> None:
+    config = run.read_config()
     if not arguments.driven:
-        check_world(run, run.read_config())
+        check_world(run, config)
     compute.start_tensorflow()
     import numpy as np
 
     from utils.agent import Agent
     from utils.agent_file import load_unchosen
-    from utils.dreams import quality, recorded
+    from utils.dreams import baselines, quality, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
-    agent = Agent(run.read_config(), run)
+    agent, training = Agent(config, run), recorded.training_paths(config, run)
     name, parameters = "quality", None
     if arguments.driven:
-        name, (parameters, which) = "driven", load_unchosen(agent.config, run, agent.num_parameters)
+        name, (parameters, which) = "driven", load_unchosen(config, run, agent.num_parameters)
         real = recorded.driven(agent, parameters, arguments.driven)
         print(f"{len(real)} episodes driven by the controller: {which}")
     else:
-        real = recorded.held_out(agent.config, run)
+        real = recorded.held_out(config, run)
         print(f"{len(real)} held-out episodes")
     windows = quality.dream_windows(agent, real, arguments.temperature, parameters)
-    rows = quality.table(windows)
+    fitted = baselines.fit(training, quality.HORIZONS, quality.WATCHED) if training else None
+    rows = quality.table(windows, fitted)
     write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
-    signal = "reward" if agent.description.predicts == "reward" else "end"
-    print(f"{len(windows.real)} windows, {quality.SAMPLES} dreams each")
-    print(
-        f"steps   NLL  unchanged    RMSE  unchanged  perfect   {signal:>6} true  dreamed  correlation"
-        + ("  acting in the dream" if arguments.driven else "")
-    )
-    for row in rows:
-        line = (
-            "{steps:5} {nll:5.2f} {nll_unchanged:10.2f} {rmse:7.3f} {rmse_unchanged:10.3f} {rmse_perfect:8.3f} "
-            "{signal_true:13.2f} {signal_predicted:8.2f} {signal_correlation:12.2f}".format(**row)
-        )
-        print(line + (f" {row['signal_acted']:20.2f}" if arguments.driven else ""))
+    print(f"{len(windows.real)} windows")
+    print(quality.text(rows, agent.description.predicts, len(training)))
+    if not training:
+        print(f"{run.series} has no episodes: there is nothing to fit the baselines on that M is compared with")
     count = min(arguments.windows, len(windows.real))
     chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
     length = windows.real.shape[1]
@@ -103,6 +99,7 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
     rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
         title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
+        temperatures.check_training(run, arguments.temperatures, arguments.overrides)
         for temperature in arguments.temperatures:
             beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
             rows += temperatures.evaluate(beside, [temperature], arguments.episodes, arguments.steps)

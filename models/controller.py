@@ -2,15 +2,14 @@
 
 import tensorflow as tf
 
+from models.action_ranges import LOWEST
+
 # How a raw output becomes an action; which one an output takes, the environment's description says.
 ACTIVATIONS = {
     "tanh": tf.tanh,  # -1 to 1
     "half_tanh": lambda x: 0.5 * (tf.tanh(x) + 1),  # 0 to 1, half at rest
     "positive_tanh": lambda x: tf.clip_by_value(tf.tanh(x), 0.0, 1.0),  # 0 to 1, none at rest
 }
-
-
-LOWEST = {"tanh": -1.0, "half_tanh": 0.0, "positive_tanh": 0.0}  # the highest is always 1
 
 
 def clipped(actions, activations: tuple[str, ...]) -> tf.Tensor:

@@ -1,6 +1,14 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
+from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 from scipy import special
 
@@ -142,6 +150,108 @@ def test_stable_baselines3_learns_in_it(run):
     model.learn(256)
     assert model.num_timesteps == 256
     assert any((old != new).any() for old, new in zip(before, model.policy.parameters()))
+
+
+ELSEWHERE = """
+import json, sys
+from pathlib import Path
+
+import gymnasium
+
+ID = "utils.environments:WorldModels/Dream-v0"
+
+
+def vector(num_envs, context=None):
+    return gymnasium.make_vec(
+        ID, num_envs=num_envs, vectorization_mode="async", vector_kwargs={"context": context}, run="agents/tiny"
+    )
+
+
+def lived(envs):
+    obs, _ = envs.reset(seed=3)
+    _, rewards, *_ = envs.step(envs.action_space.low)
+    envs.close()
+    return obs.tolist(), rewards.tolist()
+
+
+if __name__ == "__main__":
+    from utils.errors import UsageError
+
+    found = {"forked": lived(vector(2))}
+    found["single"] = []
+    for seed in (3, 4):
+        env = gymnasium.make(ID, run="agents/tiny")
+        obs = env.reset(seed=seed)[0].tolist()
+        found["single"].append((obs, env.step(env.action_space.low)[1]))
+    found["spawned"] = lived(vector(1, "spawn"))
+    try:
+        lived(vector(1))
+    except UsageError as error:
+        found["refused"] = str(error)
+
+    from utils import config
+    from utils.environments import describe
+
+    found["curve"] = len(describe("WorldModels/CarRacing-v3").published_curves[0].points())
+    found["extends"] = config.load(Path(sys.argv[1]) / "config/quickstart.yaml").env_name
+    found["car"] = gymnasium.make("utils.environments:WorldModels/CarRacing-v3").reset(seed=0)[0].shape
+    print(json.dumps(found))
+"""
+
+
+def elsewhere(folder, run, script) -> subprocess.CompletedProcess:
+    """Runs a script of somebody else's project, in `folder`, with this one on PYTHONPATH alone. None of its processes
+    outlives it, in case they hang."""
+    (folder / "agents").mkdir()
+    (folder / "agents/tiny").symlink_to(run)
+    (folder / "theirs.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "theirs.py", str(ROOT)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes) as process:
+        try:
+            output = process.communicate(timeout=100)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, *output)
+
+
+def test_another_project_dreams_in_processes_of_its_own(run, tmp_path):
+    done = elsewhere(tmp_path, run, ELSEWHERE)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    obs, rewards = zip(*found["single"])
+    np.testing.assert_allclose(found["forked"][0], obs, atol=1e-4)
+    np.testing.assert_allclose(found["forked"][1], rewards, atol=1e-4)
+    np.testing.assert_allclose(found["spawned"][0], obs[:1], atol=1e-4)
+    np.testing.assert_allclose(found["spawned"][1], rewards[:1], atol=1e-4)
+    # TensorFlow had run in the parent by then: forked from it, it would wait for ever.
+    assert "forked from one in which" in found["refused"]
+    assert 'gymnasium.make_vec("WorldModels/Dream-v0", num_envs=64, run=...)' in found["refused"]
+    assert len(found["refused"].splitlines()) == 1
+    assert (found["curve"] > 0, found["extends"], found["car"]) == (True, "WorldModels/CarRacing-v3", [64, 64, 3])
+
+
+def test_stable_baselines3_dreams_in_processes_of_its_own(run, tmp_path):
+    pytest.importorskip("stable_baselines3", reason="an optional extra: pip install '.[sb3]'")
+    script = """
+import gymnasium
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+
+def dream():
+    return gymnasium.make("utils.environments:WorldModels/Dream-v0", run="agents/tiny")
+
+
+if __name__ == "__main__":
+    envs = SubprocVecEnv([dream, dream])
+    print(envs.reset().shape)
+    envs.close()
+"""
+    done = elsewhere(tmp_path, run, script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"(2, {Z + RNN})"
 
 
 def test_mistakes_are_named(run, tmp_path):

@@ -79,6 +79,10 @@ def test_each_figure_asks_for_what_it_shows_alone(evolved, tmp_path):
     ship(RunFolder(evolved / "tiny"), RunFolder(shipped))
     done = draw(shipped, "--episodes", "2")
     assert done.returncode == 0, done.stderr
+    # Nobody has what it learned from, and nothing of it is to be made again or deleted.
+    assert done.stdout.count("is a shipped agent, without the episodes") == len(FIGURES) - 6
+    assert "first" not in done.stdout
+    assert "delete" not in done.stdout
     wants_no_rollouts = {"vae_losses", "rnn_losses", "prior", "learning_curve", "controller", "ways"}
     assert {path.stem for path in (shipped / "figures").iterdir()} == wants_no_rollouts
     assert "5. C learns to act" in (shipped / "report.html").read_text()

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +13,12 @@ from tests.conftest import call
 from utils import episodes
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
-from utils.dreams import quality, recorded, temperatures
+from utils.dreams import baselines, quality, recorded, temperatures
 from utils.dreams.recorded import Recorded
 from utils.episodes import Series
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
+from utils.shipping import ship
 
 Z = 6
 
@@ -54,33 +56,112 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
     np.testing.assert_allclose(nll, -np.log(density).mean(axis=-1), atol=1e-4)
 
 
-def windows(real, dreamed, signal, predicted):
+def windows(real, dreamed, signal, predicted, last_mu=None):
     n, steps = signal.shape
     return quality.Windows(
-        real, dreamed, np.full_like(real, 0.1), signal, predicted, None, np.tile(np.arange(steps), (n, 1)),
-        np.zeros(n), np.zeros(n),
+        real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, signal, predicted, None,
+        np.tile(np.arange(steps), (n, 1)), np.zeros(n), np.zeros(n),
     )  # fmt: skip
 
 
-def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes():
+def write_series(folder, mu, logvar):
+    """Series of mu, (episodes, steps, z_size); returns their paths."""
+    paths = [folder / f"episode_{i:05d}.npz" for i in range(len(mu))]
+    for path, of_episode in zip(paths, mu):
+        nothing = np.zeros(len(of_episode), np.float32)
+        series = Series(
+            np.float32(of_episode), np.full(of_episode.shape, logvar, np.float32), nothing[:, None], nothing,
+            nothing > 0,
+        )  # fmt: skip
+        episodes.save(path, series)
+    return paths
+
+
+def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes(tmp_path):
     rng = np.random.default_rng(0)
+    walks = rng.normal(0, 1, (50, 60, Z)).cumsum(axis=1)
+    fitted = baselines.fit(write_series(tmp_path, walks, -3.0), quality.HORIZONS, 20)
     real = rng.normal(0, 1, (50, 16, Z)).cumsum(axis=1)
     signal = rng.normal(0, 1, (50, 15))
     knows = np.repeat(real[:, None], quality.SAMPLES, axis=1)
     unmoved = np.broadcast_to(knows[:, :, :1], knows.shape)
-    right, lazy = (quality.table(windows(real, of, signal, signal)) for of in (knows, unmoved))
+    last_mu = real[:, 0] + rng.normal(0, 1, (50, Z))
+    right, lazy = (quality.table(windows(real, of, signal, signal, last_mu), fitted) for of in (knows, unmoved))
     assert [row["steps"] for row in right] == [1, 5, 15]  # as far as there are steps
     for good, bad in zip(right, lazy):
         steps = good["steps"]
         assert good["rmse"] == pytest.approx(0, abs=1e-6)
-        assert bad["rmse"] == pytest.approx(bad["rmse_unchanged"])
-        assert bad["rmse_unchanged"] == pytest.approx(np.sqrt(steps), rel=0.2)  # a random walk's
-        gaussian = stats.norm.entropy(scale=np.sqrt(np.square(real[:, steps] - real[:, 0]).mean(axis=0)))
-        assert good["nll_unchanged"] == pytest.approx(gaussian.mean())
+        assert bad["rmse"] == pytest.approx(np.sqrt(steps), rel=0.2)  # a random walk's
         assert good["nll"] == steps - 1
+        for name, known in ("persistence", real[:, 0]), ("regression", real[:, 0]), ("last_mu", last_mu):
+            baseline, came = fitted[steps][name], real[:, steps]
+            expected = -stats.norm.logpdf(came, baseline.mean(known), np.sqrt(baseline.variance)).mean()
+            assert good[f"nll_{name}"] == bad[f"nll_{name}"] == pytest.approx(expected)
+            assert good[f"rmse_{name}"] == pytest.approx(np.sqrt(np.square(came - baseline.mean(known)).mean()))
         assert good["rmse_perfect"] == pytest.approx(0.1)
         assert good["signal_true"] == good["signal_predicted"]
         assert good["signal_correlation"] == pytest.approx(1)
+
+
+def test_baselines_are_the_least_squares_fits_of_what_v_draws(tmp_path):
+    """Against `scipy.stats` and `numpy.linalg.lstsq`, on series without noise exactly, on noisy ones in many draws."""
+    rng = np.random.default_rng(0)
+    mixing = 0.9 * stats.ortho_group.rvs(3, random_state=0)
+    mu = np.zeros((8, 60, 3))
+    for t in range(1, 60):
+        mu[:, t] = mu[:, t - 1] @ mixing + rng.normal(1, 1, (8, 3))
+    first, horizon = 20, 5
+    for logvar, tolerance, draws in (-60.0, 1e-4, 1), (0.5, 0.05, 400):
+        paths = write_series(tmp_path, mu, logvar)
+        fitted = baselines.fit(paths, (horizon, 50), first)
+        assert list(fitted) == [horizon]  # no episode has 50 steps after the twentieth
+        drawn = np.float32(mu[:, first:]) + np.exp(logvar / 2) * rng.standard_normal((draws, 8, 40, 3))
+        x, y = drawn[:, :, :-horizon].reshape(-1, 3), drawn[:, :, horizon:].reshape(-1, 3)
+        last_mu = np.repeat(mu[None, :, first:-horizon], draws, axis=0).reshape(-1, 3)
+        design = np.c_[x, np.ones(len(x))]
+        weights, residuals, *_ = np.linalg.lstsq(design, y)
+        regression = fitted[horizon]["regression"]
+        np.testing.assert_allclose(np.vstack([regression.weights, regression.bias]), weights, atol=tolerance)
+        np.testing.assert_allclose(regression.variance, residuals / len(x), rtol=tolerance)
+        lines = [stats.linregress(x[:, i], y[:, i]) for i in range(3)]
+        of_each = np.stack([line.intercept + line.slope * x[:, i] for i, line in enumerate(lines)], axis=1)
+        persistence = fitted[horizon]["persistence"]
+        np.testing.assert_allclose(persistence.mean(x), of_each, atol=5 * tolerance)
+        np.testing.assert_allclose(persistence.variance, np.square(y - of_each).mean(axis=0), rtol=tolerance)
+        unchanged = fitted[horizon]["last_mu"]
+        np.testing.assert_array_equal(unchanged.mean(last_mu), last_mu)
+        np.testing.assert_allclose(unchanged.variance, np.square(y - last_mu).mean(axis=0), rtol=tolerance)
+        expected = -stats.norm.logpdf(y, regression.mean(x), np.sqrt(regression.variance))
+        np.testing.assert_allclose(regression.nll(x, y), expected)
+
+
+def test_who_knows_nothing_does_not_beat_a_baseline_by_the_noise_of_v(tmp_path):
+    """In dimensions that V does not use, dreams that are the prior are as good as anything, and so are the baselines.
+
+    The last z unchanged would score sqrt(2) where the mean scores 1, and half of log(2) nats more.
+    """
+    rng = np.random.default_rng(0)
+    fitted = baselines.fit(write_series(tmp_path, np.zeros((5, 40, Z)), 0.0), quality.HORIZONS, 20)
+    n = 4000
+    real, dreamed = rng.standard_normal((n, 6, Z)), rng.standard_normal((n, quality.SAMPLES, 6, Z))
+    seen = windows(real, dreamed, np.zeros((n, 5)), np.zeros((n, 5)), np.zeros((n, Z)))
+    seen.nll = -stats.norm.logpdf(real[:, 1:]).mean(axis=2)  # always the mean, with its spread
+    for row in quality.table(seen, fitted):
+        for name in baselines.NAMES:
+            assert row[f"nll_{name}"] == pytest.approx(row["nll"], abs=0.001)
+            assert row[f"rmse_{name}"] == pytest.approx(row["rmse"], abs=0.01)
+        assert row["rmse"] == pytest.approx(1, abs=0.02)
+
+
+def test_the_error_of_a_few_dreams_is_taken_off():
+    """Dreams spread by 3 around the best prediction, which misses by 1: that is its error, whatever the number."""
+    rng = np.random.default_rng(0)
+    n = 3000
+    best = rng.normal(0, 5, (n, 2, Z))
+    real = best + rng.standard_normal(best.shape)
+    dreamed = best[:, None] + 3 * rng.standard_normal((n, quality.SAMPLES, 2, Z))
+    (row,) = quality.table(windows(real, dreamed, np.zeros((n, 1)), np.zeros((n, 1))))
+    assert row["rmse"] == pytest.approx(1, abs=0.015)  # not sqrt(1 + 9 / 32), 1.13
 
 
 def test_windows_start_from_held_out_frames(trained):
@@ -91,15 +172,60 @@ def test_windows_start_from_held_out_frames(trained):
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
     assert seen.dreamed.shape == (n, quality.SAMPLES, 9, Z)
     assert seen.signal.shape == seen.predicted.shape == seen.nll.shape == (n, 8)
+    assert seen.last_mu.shape == (n, Z)
     np.testing.assert_array_equal(seen.dreamed[:, :, 0], np.repeat(seen.real[:, None, 0], quality.SAMPLES, axis=1))
     _, held_out = episodes.split(run.series_paths(agent.config), agent.config.held_out_fraction)
     with np.load(held_out[-1]) as last:
         start = seen.start[-1]
         np.testing.assert_array_equal(seen.signal[-1], last["reward"][start : start + 8])
+        np.testing.assert_array_equal(seen.last_mu[-1], last["mu"][start])
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
     with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
         quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
+
+
+def made_longer(run, times=3):
+    """Episodes of the tiny run are shorter than a window: repeats each."""
+    for path in [*run.glob("rollouts/episode_*.npz"), *run.glob("series/episode_*.npz")]:
+        with np.load(path) as file:
+            arrays = {name: np.concatenate([file[name]] * times) for name in file}
+        np.savez(path, **arrays)
+
+
+def test_a_run_is_studied_beside_baselines_and_a_shipped_agent_without(copy_of_trained, evolved, tmp_path):
+    run = copy_of_trained() / "tiny"
+    made_longer(run)
+    done = call("study_dream.py", "quality", str(run))
+    assert done.returncode == 0, done.stderr
+    assert "persistence regression last mu" in done.stdout
+    assert "fitted on 5 training episodes" in done.stdout
+    with open(run / "dream" / "quality.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["steps"] for row in rows] == ["1", "5", "15", "50"]
+    beside = [f"{measure}_{name}" for measure in ("nll", "rmse") for name in baselines.NAMES]
+    assert all(np.isfinite(float(row[name])) for row in rows for name in ("nll", "rmse", "rmse_perfect", *beside))
+    loaded = RunFolder(run)
+    config = loaded.read_config()
+    training = recorded.training_paths(config, loaded)
+    assert training == episodes.split(loaded.series_paths(config), config.held_out_fraction)[0]
+
+    shipped = tmp_path / "shipped"
+    ship(RunFolder(evolved / "tiny"), RunFolder(shipped))
+    refused = call("study_dream.py", "quality", str(shipped))
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (shipped / "dream").exists()
+    advised = re.search(r"`python (study_dream.py quality \S+ --driven) 20`", refused.stderr).group(1)
+    settings = (shipped / "config.yaml").read_text()
+    (shipped / "config.yaml").write_text(settings.replace("max_frames: 40", "max_frames: 90", 1))
+    done = call(*advised.split(), "2")
+    assert done.returncode == 0, done.stderr
+    assert "there is nothing to fit the baselines on" in done.stdout
+    with open(shipped / "dream" / "driven.csv", newline="") as file:
+        header = next(csv.reader(file))
+    assert "signal_acted" in header
+    assert not set(beside) & set(header)
 
 
 def test_a_dream_of_another_v_is_not_held_against_reality(copy_of_trained):
@@ -130,6 +256,18 @@ def test_windows_of_what_the_controller_drives_now(evolved):
 
 def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_of_trained):
     run = copy_of_trained() / "tiny"
+    for wrong, said in (
+        ("no_such_key=1", "no_such_key: unknown key"),
+        ("controller_patience=9", "controller_patience: dreams have none"),
+        ("z_size=9", "z_size=9: --train takes settings of step 5"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            temperatures.check_training(RunFolder(run), [2.0], [wrong])
+    refused = call("study_dream.py", "temperatures", str(run), "--train", wrong)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert said in refused.stderr
+    assert [path.name for path in run.parent.iterdir()] == ["tiny"]
+    assert not (run / "dream").exists()
     asked = ("--train", "--episodes", "2", "--workers", "1", "--temperatures", "2", "controller_num_generation=1")
     done = call("study_dream.py", "temperatures", str(run), *asked)
     assert done.returncode == 0, done.stderr
@@ -144,7 +282,7 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     assert cold["real_mean"] == hot["real_mean"]
 
 
-def test_an_end_in_a_window_is_foretold_as_a_chance():
+def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
     """M that expects the end at each step with a chance of 1 in 20, whatever happens."""
     chance, length, steps = 1 / 20, 5, 16
     rnn = MDNRNN(Z, 1, 12, 4, seed=0)
@@ -163,4 +301,6 @@ def test_an_end_in_a_window_is_foretold_as_a_chance():
     assert np.isnan(seen.real[:, 3:]).all()
     assert np.isnan(seen.nll[:, 2:]).all()
     assert not np.isnan(seen.nll[:, :2]).any()
-    assert not np.isnan([list(row.values())[:-1] for row in quality.table(seen)[:1]]).any()
+    rows = quality.table(seen, baselines.fit(write_series(tmp_path, np.zeros((3, 40, Z)), 0.0), (1,), 0))
+    assert not np.isnan([value for name, value in rows[0].items() if name != "signal_correlation"]).any()
+    assert np.isnan([rows[1][name] for name in ("nll", "rmse", "nll_regression", "rmse_perfect")]).all()

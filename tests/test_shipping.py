@@ -103,3 +103,11 @@ def test_nothing_is_shipped_over_what_is_there_or_without_a_controller(trained, 
     with pytest.raises(UsageError, match=r"run `python 05_train_controller.py --config .*tiny/config.yaml` first"):
         ship(RunFolder(trained / "tiny"), RunFolder(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(evolved / "tiny", unfinished)
+    (unfinished / "controller/learning_curve.png").unlink()
+    with pytest.raises(UsageError, match=r"learning_curve.png is missing: .*run `python 05_train_controller.py"):
+        ship(RunFolder(unfinished), RunFolder(tmp_path / "nothing"))
+    with pytest.raises(UsageError, match="my agent: FOLDER becomes a run: letters"):
+        ship(RunFolder(evolved / "tiny"), RunFolder(tmp_path / "my agent"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["unfinished"]

@@ -27,9 +27,7 @@ class Agent:
     @property
     def num_parameters(self) -> int:
         """Of a controller: 867 at the chapter's sizes."""
-        sizes = {"z": self.rnn.z_size, "h": self.rnn.rnn_size, "c": self.rnn.rnn_size}
-        num_features = sum(sizes[name] for name in self.config.controller_inputs)
-        return num_parameters(num_features, self.description.action_size, self.config.controller_bias)
+        return num_parameters(self.config.num_features, self.description.action_size, self.config.controller_bias)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """What V makes of z, float32 (n, z_size): pictures, uint8 (n, 64, 64, 3)."""

@@ -1,13 +1,57 @@
 """How TensorFlow uses the machine: quietly, with the threads and the precision that it is told."""
 
 import os
+import sys
+
+from utils.errors import UsageError
+
+_running_before_fork = False
+_cut_off = False  # whether TensorFlow ran in the process that this one was forked from: its threads are not here
+
+
+def _tensorflow_runs() -> bool:
+    """Whether TensorFlow has begun to compute in this process: from then on it refuses another number of threads."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None:
+        return False
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(threads + 1)
+    except RuntimeError:
+        return True
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return False
+
+
+def _before_fork() -> None:
+    global _running_before_fork
+    _running_before_fork = _tensorflow_runs()
+
+
+def _in_forked_child() -> None:
+    global _cut_off
+    _cut_off = _cut_off or _running_before_fork
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_in_forked_child)
+
+
+def check_not_cut_off(instead: str = "") -> None:
+    """Raises `UsageError` in a process that was forked from one in which TensorFlow had begun to compute: there it
+    would wait for ever. Knows of forks since this module was imported. instead: more to say in the message."""
+    if _cut_off:
+        raise UsageError(
+            "TensorFlow cannot work in a process that was forked from one in which it had begun to; start the process "
+            f'with "spawn" or "forkserver" instead of "fork"{instead}'
+        )
 
 
 def start_tensorflow(threads: int | None = None):
     """Imports TensorFlow and returns it. threads: cores it may use, and no GPU; None leaves it all it finds.
 
-    Call it before anything else imports TensorFlow or Keras.
+    Call it before anything else imports TensorFlow or Keras. Raises `UsageError` as `check_not_cut_off` does.
     """
+    check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -129,6 +129,12 @@ class Config(BaseModel):
         return self.controller_num_worker * self.controller_num_worker_trial
 
     @property
+    def num_features(self) -> int:
+        """What C reads: 288 numbers, of z and h at the chapter's sizes."""
+        sizes = {"z": self.z_size, "h": self.rnn_size, "c": self.rnn_size}
+        return sum(sizes[name] for name in self.controller_inputs)
+
+    @property
     def episode_stages(self) -> dict[int, int]:
         """`controller_num_episode` by the generation, counted from 1, that it begins with, the first one first."""
         stages = self.controller_num_episode

@@ -51,6 +51,11 @@ def check(config: Config, run: RunFolder, step: int) -> None:
 def check_series(run: RunFolder, config: Config) -> None:
     """Raises `UsageError` if the rollouts, V or the series is missing, or the series was made by another V."""
     run.require_episodes(run.rollout_paths(config), Rollout, 1)
+    check_encoded(run, config)
+
+
+def check_encoded(run: RunFolder, config: Config) -> None:
+    """As `check_series`, without the rollouts."""
     run.require_vae()
     run.require_episodes(run.series_paths(config), Series, 3)
     _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3)
@@ -122,6 +127,8 @@ def _check_source(folder: Path, source: str, made_from: str, step: int, record: 
     path = folder / "source.json"
     if record and not path.exists():
         write_json(path, {"made_from": made_from, "source": source})
+    if not path.exists():
+        RunFolder(folder.parent).refuse_shipped()
     if not path.exists() or json.loads(path.read_text())["source"] != source:
         raise UsageError(
             f"{folder} was made from other {made_from} than the run has now; "

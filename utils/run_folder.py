@@ -78,6 +78,15 @@ class RunFolder:
     def require_rnn(self) -> None:
         self.require(self.rnn_weights, 4, "M is not trained yet")
 
+    def refuse_shipped(self) -> None:
+        """Raises `UsageError` that says what can be done instead if this agent came without what it learned from."""
+        if self._is_shipped():
+            raise UsageError(
+                f"{self.path} is a shipped agent, without the episodes and training states that this needs; it plays "
+                f"new episodes in `python render_agent.py {self.path}` and `python study_dream.py quality {self.path} "
+                "--driven 20`"
+            )
+
     def log(self, step: int) -> list[dict[str, float | None]]:
         """What step 2, 4 or 5 wrote into its log.csv while it trained; None where a field is empty."""
         path = self.step_folder(step) / "log.csv"
@@ -116,7 +125,12 @@ class RunFolder:
 
     def has_rollouts(self) -> bool:
         """False for an agent that was shipped: its rollouts stayed behind."""
-        return self.rollouts.exists()
+        return not self._is_shipped() or self.rollout(0).exists()
+
+    def _is_shipped(self) -> bool:
+        """`utils.shipping` leaves behind what V trains on from, and the note of when V was written."""
+        note, state = self.vae_weights.with_suffix(".json"), self.vae / "state.npz"
+        return self.vae_weights.exists() and not note.exists() and not state.exists()
 
     def require_episodes(self, paths: list[Path], kind: type[Rollout] | type[Series], step: int) -> None:
         """Raises `UsageError` when some that `step` should have left are missing or truncated."""
@@ -126,6 +140,7 @@ class RunFolder:
                 raise UsageError(f"{path} is truncated or damaged; {remedy}, it makes damaged episodes again")
         missing = sum(not path.exists() for path in paths)
         if missing:
+            self.refuse_shipped()
             raise UsageError(
                 f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )

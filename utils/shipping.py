@@ -18,18 +18,20 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from pydantic import ValidationError
 
 from utils import command_line
 from utils import config as configuration
+from utils.config import Config
 from utils.errors import UsageError
 from utils.files import write_json, written_aside
 from utils.prerequisites import check_agent, check_rnn
 from utils.run_folder import RunFolder
 
-KEPT = (
-    "vae/log.csv", "rnn/log.csv", "series/starts.npz",
-    "controller/best.npz", "controller/mean.npz", "controller/log.csv", "controller/learning_curve.png",
-)  # fmt: skip
+KEPT = {  # with the step that made each
+    "vae/log.csv": 2, "series/starts.npz": 3, "rnn/log.csv": 4,
+    "controller/best.npz": 5, "controller/mean.npz": 5, "controller/log.csv": 5, "controller/learning_curve.png": 5,
+}  # fmt: skip
 # What an agent was made from stays behind: a run that builds upon it starts here.
 START = {"previous_run": None, "rollout_policy": "explore"}
 
@@ -49,18 +51,24 @@ def main() -> None:
 
 
 def ship(run: RunFolder, target: RunFolder) -> None:
-    """Raises `UsageError` if a step of `run` is missing."""
+    """Raises `UsageError` if a step of `run` is missing, or if `target` cannot be a run's name. Makes nothing then."""
     config = run.read_config()
     check_agent(run)
     run.require(run.controller / "best.npz", 5, "no controller is evaluated yet")
-    run.require(run.starts, 3, "dreams start from the first frames that V has seen")
-    for folder in (target.vae, target.rnn, target.controller, target.series):
-        folder.mkdir(parents=True)
+    for name, step in KEPT.items():
+        run.require(run.path / name, step, "it is shipped as well")
     history = (
         f"# Made as {run.path.name}, previous_run: {config.previous_run}, rollout_policy: {config.rollout_policy}\n"
     )
-    itself = {"exp_name": target.path.name, "runs_folder": str(target.path.parent)}
-    config = config.model_copy(update={**itself, **START})
+    try:
+        named = {"exp_name": target.path.name, "runs_folder": str(target.path.parent)}
+        config = Config(**config.model_dump() | named | START)
+    except ValidationError:
+        raise UsageError(
+            f"{target.path}: FOLDER becomes a run: letters, digits, _, - and . make its name, and no - or . begins it"
+        ) from None
+    for folder in (target.vae, target.rnn, target.controller, target.series):
+        folder.mkdir(parents=True)
     with written_aside(target.path / "config.yaml") as aside:
         aside.write_text(history + configuration.dump(config))
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):

@@ -4,54 +4,81 @@
     env = gymnasium.make("WorldModels/Dream-v0", run="runs/quickstart", temperature=1.0)
     envs = gymnasium.make_vec("WorldModels/Dream-v0", num_envs=64, run="runs/quickstart")
 
+`envs` is one batch in one process, the fastest way. Vectors of processes work as well (`vectorization_mode="async"`),
+each with a TensorFlow of its own. From another project, with this one's root on PYTHONPATH, the id
+"utils.environments:WorldModels/Dream-v0" needs no import.
+
 Source: chapter, "Learning Inside a Dream".
 """
 
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from models.action_ranges import LOWEST
 from utils import compute
+from utils.environments import DREAM, describe
 from utils.errors import UsageError
 from utils.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from utils.dreams.world import DreamWorld
+
 
 class _Dreams:
-    """What the environment and the vector of environments share: the world, its spaces and its pictures."""
+    """What the environment and the vector of environments share: the world, its spaces and its pictures.
+
+    TensorFlow starts with the first dream, not before: vectors of processes make an environment only to look at its
+    spaces, and fork then, which TensorFlow does not survive.
+    """
 
     def __init__(self, run: str | Path, temperature: float, batch: int):
         if not 0 < temperature < math.inf:
             raise UsageError(f"temperature {temperature}: must be a number above 0")
+        self.temperature, self._batch = temperature, batch
+        self._folder = RunFolder(Path(run))
+        self._config = self._folder.read_config()
+        self._folder.require_rnn()
+        self._folder.require(self._folder.starts, 3, "dreams start from the first frames that V has seen")
+        self.description = describe(self._config.env_name)
+        self.max_steps = self.description.max_steps
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._config.num_features,), np.float32)
+        lowest = np.float32([LOWEST[name] for name in self.description.activations])
+        self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
+
+    @property
+    def world(self) -> "DreamWorld":
+        """Raises `UsageError` in a process that was forked from one in which TensorFlow ran."""
+        compute.check_not_cut_off(
+            f', or take dreams in one batch, which are faster: gymnasium.make_vec("{DREAM}", num_envs=64, run=...)'
+        )
+        return self._world
+
+    @cached_property
+    def _world(self) -> "DreamWorld":
         compute.start_tensorflow()
-        from models.controller import LOWEST
         from utils.dreams.world import DreamWorld
 
-        self.temperature = temperature
-        self._folder = RunFolder(Path(run))
-        self.world = DreamWorld(self._folder.read_config(), self._folder, batch)
-        self.max_steps = self.world.description.max_steps
-        features = self.world.features().shape[1]
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (features,), np.float32)
-        lowest = np.float32([LOWEST[name] for name in self.world.description.activations])
-        self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
+        return DreamWorld(self._config, self._folder, self._batch)
 
     @cached_property
     def _vae(self):
         from utils.vae_training import load_vae
 
-        return load_vae(self.world.config, self._folder)
+        return load_vae(self._config, self._folder)
 
     def pictures(self) -> np.ndarray:
         """What V makes of z: uint8 (batch, 64, 64, 3)."""
+        z = self.world.z
         from models.vae import obs_from_images
 
-        return obs_from_images(self._vae.decode(self.world.z, training=False))
+        return obs_from_images(self._vae.decode(z, training=False))
 
 
 def _seed(rng: np.random.Generator) -> int:
@@ -73,7 +100,7 @@ class DreamEnv(gymnasium.Env):
         self._dreams = _Dreams(run, temperature, batch=1)
         self.observation_space, self.action_space = self._dreams.observation_space, self._dreams.action_space
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": self._dreams.world.description.steps_a_second}
+        self.metadata = {**self.metadata, "render_fps": self._dreams.description.steps_a_second}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)

@@ -2,8 +2,8 @@
 
 A window of an episode that M was not trained on, held out or driven now by the run's controller: M watches the real
 z up to its start, and from there on sees only what it dreams itself, while it is given the real actions. The real z
-is drawn from V's (mu, logvar), as in M's training: it is what M has to foretell, and no prediction can come closer
-to it than the spread of that draw.
+is drawn from V's (mu, logvar), as in M's training: it is what M has to predict, and no prediction can come closer
+to it than the spread of that draw. What M is worth shows beside predictions without it, `baselines`.
 """
 
 import math
@@ -19,6 +19,8 @@ from models.mdn_rnn import end_probability, mixture_nll
 from models.vae import sample_z
 from utils import seeding
 from utils.agent import Agent
+from utils.dreams import baselines
+from utils.dreams.baselines import LinearGaussian
 from utils.dreams.recorded import Recorded
 from utils.errors import UsageError
 
@@ -31,14 +33,15 @@ SPACING = 25  # steps between the windows of an episode
 @dataclass
 class Windows:
     """Of n windows of `length` steps, float32. real and dreamed: z, (n, length + 1, z_size), which begin with the last
-    one seen, the dreamed ones (n, SAMPLES, ...); spread: of the draw of each real z, of the same shape. signal: the
-    true reward, or whether the end came; predicted: what the dreams expect of it; acted: the same while the controller
-    acts in them; nll: of the real z a dimension, in nats; (n, length) each. After an end z, spread and nll are NaN.
-    episode, start: where each window is from."""
+    one seen, the dreamed ones (n, SAMPLES, ...); spread: of the draw of each real z, of the same shape; last_mu: V's mu
+    of the last frame seen, (n, z_size). signal: the true reward, or whether the end came; predicted: what the dreams
+    expect of it; acted: the same while the controller acts in them; nll: of the real z a dimension, in nats;
+    (n, length) each. After an end z, spread and nll are NaN. episode, start: where each window is from."""
 
     real: np.ndarray
     dreamed: np.ndarray
     spread: np.ndarray
+    last_mu: np.ndarray
     signal: np.ndarray
     predicted: np.ndarray
     acted: np.ndarray | None
@@ -78,13 +81,13 @@ def dream_windows(
             if t in starts:
                 beginnings.append(state)
                 seen, ahead = slice(t, t + length + 1), slice(t, t + length)
-                windows.append((z[seen], spread[seen], action[ahead], signal[ahead], number, t))
+                windows.append((z[seen], spread[seen], series.mu[t], action[ahead], signal[ahead], number, t))
             h, c, *_ = watch(state, tf.constant(series.action[t : t + 1]))
             state = state._replace(h=h, c=c)
     if not windows:
         raise UsageError(f"none of these {len(recorded)} episodes has the {watched + length + 1} steps that this needs")
     beginning = DreamState(*(np.concatenate(of_all) for of_all in zip(*beginnings)))
-    real, spread, action, signal, episode, start = (np.stack(of_all) for of_all in zip(*windows))
+    real, spread, last_mu, action, signal, episode, start = (np.stack(of_all) for of_all in zip(*windows))
 
     def recorded_actions(t, state):
         return np.repeat(action[:, t], SAMPLES, axis=0)
@@ -106,7 +109,7 @@ def dream_windows(
         acted = of_a_window(dream_on(dream, beginning, own_actions, real[:, 1:], temperature, rng)[1])
     last_seen = np.broadcast_to(real[:, None, :1], dreamed[:, :, :1].shape)
     dreamed = np.concatenate([last_seen, dreamed], axis=2)
-    return Windows(real, dreamed, spread, signal, predicted, acted, nll, episode, start)
+    return Windows(real, dreamed, spread, last_mu, signal, predicted, acted, nll, episode, start)
 
 
 def _padded(array: np.ndarray, count: int, fill: float) -> np.ndarray:
@@ -150,30 +153,80 @@ def dream_on(dream: Dream, beginning: DreamState, act: Callable, real, temperatu
     return np.stack(dreamed, axis=2), np.stack(predicted, axis=2), np.stack(nll, axis=1)
 
 
-def table(windows: Windows) -> list[dict[str, float]]:
-    """A row a horizon: NLL a dimension and root mean squared error of z, against a predictor that says "nothing
-    changes" (for the NLL, with the spread a dimension that changes over that many steps have, found in the same
-    windows); the error that a perfect prediction would have; and the sum of the signal up to there."""
+def table(windows: Windows, fitted: dict[int, dict[str, LinearGaussian]] | None = None) -> list[dict[str, float]]:
+    """A row a horizon, over all windows that reach it and all dimensions of z; NaN where no window does.
+
+    nll: negative log-likelihood of the real z under the dreams together, nats a dimension. With SAMPLES dreams instead
+    of all possible ones it is a little too high.
+    rmse: root mean squared error of the mean that the dreams estimate. SAMPLES of them miss it by a SAMPLES'th of their
+    variance, which is taken off.
+    rmse_perfect: the error of the best possible prediction, V's mu of the very frame that is asked for.
+    nll_NAME, rmse_NAME: of each baseline of `fitted`, which `baselines.fit` made; left out if that is None.
+    signal_true, signal_predicted, signal_acted: mean sum of the signal up to there; signal_correlation: over the
+    windows, of the first two.
+    """
     rows = []
     for horizon in (steps for steps in HORIZONS if steps < windows.real.shape[1]):
-        real, last_seen = windows.real[:, horizon], windows.real[:, 0]
-        variance = np.nanmean(np.square(real - last_seen), axis=0)
+        real, last_seen, dreamed = windows.real[:, horizon], windows.real[:, 0], windows.dreamed[:, :, horizon]
         true, predicted = windows.signal[:, :horizon].sum(axis=1), windows.predicted[:, :horizon].sum(axis=1)
-        row = {
-            "nll": np.nanmean(windows.nll[:, horizon - 1]),
-            "nll_unchanged": 0.5 * np.log(2 * np.pi * np.e * variance).mean(),
-            "rmse": _root_mean_square(real - windows.dreamed[:, :, horizon].mean(axis=1)),
-            "rmse_unchanged": _root_mean_square(real - last_seen),
-            "rmse_perfect": _root_mean_square(windows.spread[:, horizon]),
+        sampling_error = dreamed.var(axis=1, ddof=1) / SAMPLES
+        squared_error = _mean(np.square(real - dreamed.mean(axis=1)) - sampling_error)
+        nll = {"nll": _mean(windows.nll[:, horizon - 1])}
+        rmse = {"rmse": math.sqrt(max(squared_error, 0.0))}
+        for name in baselines.NAMES if fitted is not None else ():
+            known = windows.last_mu if name == "last_mu" else last_seen
+            baseline = fitted[horizon][name] if horizon in fitted else None
+            nll[f"nll_{name}"] = _mean(baseline.nll(known, real)) if baseline else math.nan
+            rmse[f"rmse_{name}"] = math.sqrt(_mean(np.square(real - baseline.mean(known)))) if baseline else math.nan
+        rmse["rmse_perfect"] = math.sqrt(_mean(np.square(windows.spread[:, horizon])))
+        signal = {
             "signal_true": true.mean(),
             "signal_predicted": predicted.mean(),
             "signal_correlation": np.corrcoef(true, predicted)[0, 1] if true.std() > 0 else np.nan,
         }
         if windows.acted is not None:
-            row["signal_acted"] = windows.acted[:, :horizon].sum(axis=1).mean()
-        rows.append({"steps": horizon} | {name: float(value) for name, value in row.items()})
+            signal["signal_acted"] = windows.acted[:, :horizon].sum(axis=1).mean()
+        rows.append({"steps": horizon} | {name: float(value) for name, value in (nll | rmse | signal).items()})
     return rows
 
 
-def _root_mean_square(difference: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.nanmean(np.square(difference)))
+# Column of `table`, its heading, and the width and digits of its numbers.
+_COLUMNS = (
+    ("steps", "steps", "5.0f"),
+    ("nll", "NLL M", "8.2f"),
+    ("nll_persistence", "persistence", "12.2f"),
+    ("nll_regression", "regression", "11.2f"),
+    ("nll_last_mu", "last mu", "8.2f"),
+    ("rmse", "RMSE M", "9.3f"),
+    ("rmse_persistence", "persistence", "12.3f"),
+    ("rmse_regression", "regression", "11.3f"),
+    ("rmse_last_mu", "last mu", "8.3f"),
+    ("rmse_perfect", "perfect", "8.3f"),
+    ("signal_true", "{signal} true", "13.2f"),
+    ("signal_predicted", "dreamed", "9.2f"),
+    ("signal_correlation", "correlation", "12.2f"),
+    ("signal_acted", "acting in the dream", "20.2f"),
+)
+_LEGEND = """\
+M: {samples} dreams of each window; NLL in nats, and both a dimension of z
+persistence: of each dimension of the last z, shrunk towards its mean; regression: linear, of the whole last z; both
+  fitted on {training} training episodes. They know the last z alone: nothing earlier, and no actions
+last mu: V's mu of the last frame, unchanged, with the spread of training episodes; M never sees mu
+perfect: V's mu of the frame itself; no prediction of a drawn z can be better"""
+
+
+def text(rows: list[dict[str, float]], predicts: str, training: int) -> str:
+    """`table` for people. training: episodes that the baselines were fitted on."""
+    columns = [column for column in _COLUMNS if column[0] in rows[0]]
+    signal = "reward" if predicts == "reward" else "end"
+    heads = [f"{head.format(signal=signal):>{form.split('.')[0]}}" for _, head, form in columns]
+    lines = ["".join(heads), *("".join(f"{row[name]:{form}}" for name, _, form in columns) for row in rows)]
+    legend = _LEGEND.format(samples=SAMPLES, training=training).splitlines()
+    if "nll_regression" not in rows[0]:
+        legend = [line for line in legend if line.startswith(("M:", "perfect:"))]
+    return "\n".join([*lines, *legend])
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are no NaN; NaN if there are none."""
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan

@@ -1,6 +1,7 @@
 """What really happened, to hold a dream against: episodes that M was not trained on."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from utils.collection import record
 from utils.config import Config
 from utils.encoding import batched, make_encoder
 from utils.episodes import Rollout, Series
+from utils.prerequisites import check_encoded
 from utils.run_folder import RunFolder
 from utils.watching import FIRST_TRACK, jobs_on
 
@@ -32,6 +34,18 @@ def held_out(config: Config, run: RunFolder) -> list[Recorded]:
         )
         for series, path in unseen
     ]
+
+
+def training_paths(config: Config, run: RunFolder) -> list[Path]:
+    """The series that M learned from; none if the run has no series, as an agent that was shipped.
+
+    Raises `UsageError` if the series is unfinished or of another V.
+    """
+    paths = run.series_paths(config)
+    if not any(path.exists() for path in paths):
+        return []
+    check_encoded(run, config)
+    return episodes.split(paths, config.held_out_fraction)[0]
 
 
 def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:

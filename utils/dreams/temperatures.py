@@ -7,32 +7,66 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import config as configuration
 from utils import watching
 from utils.agent import Agent
 from utils.agent_file import load_unchosen
 from utils.dreams.rollouts import Dreams
+from utils.environments import describe
 from utils.errors import UsageError
 from utils.figures.dream_scores import save_temperatures
 from utils.files import link_or_copy, write_csv
-from utils.prerequisites import fingerprint
+from utils.prerequisites import check_agent, check_rnn, fingerprint
 from utils.progress import Progress
 from utils.rollouts import Outcome
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, previous
 
 STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
-def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
-    """A run beside `run`, with its V and M, whose controller is trained in the dream at `temperature` by step 5."""
-    path = run.path.resolve()
-    name = f"{path.name}_at_{temperature:g}"
-    beside = RunFolder(path.with_name(name))
-    if beside.path.exists():
-        ours, theirs = (fingerprint(of.vae_weights, of.rnn_weights) for of in (run, beside))
-        if ours != theirs:
+def check_training(run: RunFolder, temperatures: list[float], overrides: list[str]) -> None:
+    """Raises `UsageError` if `train_at` could not begin at one of the temperatures, before it makes anything."""
+    config = run.read_config()
+    check_rnn(run, config)
+    run.require(run.starts, 3, "dreams start from the first frames that V has seen")
+    describe(config.env_name).make().close()  # or says what is not installed
+    if before := previous(config):
+        check_agent(before)
+    allowed = {*configuration.keys(5, fixed=True), *configuration.keys(5, fixed=False)}
+    allowed -= {"controller_environment", "controller_temperature"}
+    for override in overrides:
+        if (key := override.partition("=")[0]) in configuration.Config.model_fields and key not in allowed:
+            raise UsageError(f"{override}: --train takes settings of step 5, except for what the sweep sets itself")
+    for temperature in temperatures:
+        beside = _beside(run, temperature)
+        configuration.load(run.path / "config.yaml", _settings(beside, temperature, overrides))
+        if beside.path.exists() and _dreams_with(run) != _dreams_with(beside):
             raise UsageError(f"{beside.path} dreams with another V or M than {run.path} has now; delete it")
-    else:
+
+
+def _beside(run: RunFolder, temperature: float) -> RunFolder:
+    path = run.path.resolve()
+    return RunFolder(path.with_name(f"{path.name}_at_{temperature:g}"))
+
+
+def _settings(beside: RunFolder, temperature: float, overrides: list[str]) -> list[str]:
+    settings = [f"exp_name={beside.path.name}", f"runs_folder={beside.path.parent}", *overrides]
+    return settings + ["controller_environment=dream", f"controller_temperature={temperature}"]
+
+
+def _dreams_with(run: RunFolder) -> str:
+    return fingerprint(run.vae_weights, run.rnn_weights)
+
+
+def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
+    """A run beside `run`, with its V and M, whose controller is trained in the dream at `temperature` by step 5.
+
+    `check_training` says before whether it can be.
+    """
+    beside = _beside(run, temperature)
+    if not beside.path.exists():
+        name = beside.path.name
         part = beside.path.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (run.vae, run.rnn):
@@ -41,9 +75,8 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
         link_or_copy(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
         part.rename(beside.path)
-    settings = [f"exp_name={name}", f"runs_folder={path.parent}", *overrides]
-    settings += ["controller_environment=dream", f"controller_temperature={temperature}"]
-    command = [sys.executable, str(STEP_5), "--config", str(path / "config.yaml"), *settings]
+    settings = _settings(beside, temperature, overrides)
+    command = [sys.executable, str(STEP_5), "--config", str(run.path.resolve() / "config.yaml"), *settings]
     if subprocess.run([*command, "--workers", str(workers)], stdin=subprocess.DEVNULL).returncode:
         raise UsageError(f"step 5 did not finish in {beside.path}; the line above says why")
     return beside

@@ -8,13 +8,15 @@ import difflib
 
 import gymnasium
 
+from utils import compute  # noqa: F401  from here on it knows of forks, in which dreams cannot go on
 from utils.environments.car_racing import DESCRIPTION as _CAR_RACING
 from utils.environments.description import Description
 from utils.environments.take_cover import DESCRIPTION as _TAKE_COVER
 from utils.errors import UsageError
 
+DREAM = "WorldModels/Dream-v0"
 gymnasium.register(
-    "WorldModels/Dream-v0",
+    DREAM,
     "utils.dreams.environment:DreamEnv",
     vector_entry_point="utils.dreams.environment:DreamVectorEnv",
 )

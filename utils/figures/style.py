@@ -29,7 +29,6 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwarg
 
 def save(drawn, path: Path) -> None:
     """Writes a matplotlib figure or a `Sheet` whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
     with written_aside(path) as aside:
         if isinstance(drawn, Sheet):
             drawn.image.save(aside)
