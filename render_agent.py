@@ -22,13 +22,12 @@ keys in the window
 
 import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 
 from utils import command_line, compute
 from utils.errors import UsageError
-from utils.files import write_json
+from utils.files import user_path, write_json
 from utils.prerequisites import check_agent
 from utils.progress import Progress
 from utils.results import statistics
@@ -134,12 +133,12 @@ def _median(outcomes) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained agent")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder of a trained agent")
     parser.add_argument("--episodes", type=int, default=16, metavar="N", help="episodes to score (%(default)s)")
     parser.add_argument("--seed", type=int, default=1000, metavar="S", help="seed of the first episode (%(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="steps an episode has at most (the environment's limit)")
     parser.add_argument(
-        "--film", type=Path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
+        "--film", type=user_path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
     )
     parser.add_argument("--window", action="store_true", help="show the episodes live, and play in them")
     parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
@@ -148,7 +147,7 @@ def _arguments() -> argparse.Namespace:
         "--stock", action="store_true", help="in the unmodified environment, with the pictures it draws itself"
     )
     parser.add_argument("--random", action="store_true", help="score a random policy on the same episodes as well")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every score to this file")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write every score to this file")
     arguments = parser.parse_args()
     for name in ("episodes", "steps"):
         if (value := getattr(arguments, name)) is not None and value < 1:

@@ -29,7 +29,7 @@ from pathlib import Path
 from utils import command_line, compute
 from utils.errors import UsageError
 from utils.evolution.ranks import usable_cores
-from utils.files import write_csv
+from utils.files import user_path, write_csv
 from utils.prerequisites import check_world
 from utils.run_folder import RunFolder
 
@@ -138,7 +138,9 @@ def _arguments() -> argparse.Namespace:
     sweep = studies.add_parser("temperatures", help="scores in dreams of several temperatures and outside")
     iterations = studies.add_parser("iterations", help="scores in the dream and outside, run after run")
     for study, count in (quality, 1), (sweep, 1), (iterations, "+"):
-        study.add_argument("run", type=Path, nargs=count, metavar="RUN", help="run folder whose V and M are trained")
+        study.add_argument(
+            "run", type=user_path, nargs=count, metavar="RUN", help="run folder whose V and M are trained"
+        )
     quality.add_argument("--temperature", type=float, default=1.0, help="of the dreams (%(default)s)")
     quality.add_argument("--windows", type=int, default=4, metavar="N", help="dreams that are shown (%(default)s)")
     quality.add_argument(

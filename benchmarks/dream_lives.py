@@ -8,19 +8,19 @@ episodes. Writes benchmarks/results/dream_lives_RUN.json.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.report import store
 from utils import command_line, compute
+from utils.files import user_path
 from utils.progress import Progress
 from utils.run_folder import RunFolder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of a trained agent")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder of a trained agent")
     parser.add_argument("--episodes", type=int, default=50, metavar="N", help="of each policy (%(default)s)")
     arguments = parser.parse_args()
     compute.start_tensorflow()

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.report import store
 from utils import compute
+from utils.files import user_path
 
 FIRST_SEED = 1000
 KINDS = {  # environment and precision of V
@@ -62,7 +63,7 @@ def scores_of_all(folder: Path, kind: str, episodes: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=user_path, metavar="RUN")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from utils import config
 from utils.errors import UsageError
+from utils.files import user_path
 
 CHAPTER = "config/carracing.yaml"
 
@@ -76,10 +79,51 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, expected):
     assert expected in fails(tmp_path / "me.yaml")
 
 
-def test_dump_is_read_back_the_same(tmp_path):
+WORDS = (
+    "2e10", "1e5", "1_000", "0x10", "0b1", "0o7", "017", "12", "1.5", "1.", "12e03", "2024-06-01", "on", "off", "yes",
+    "no", "y", "n", "null", "true", "False", "NaN", "1_2.5", "_", "x-y.z",
+)  # fmt: skip
+
+
+def test_dump_is_read_back_the_same_whatever_the_words(tmp_path):
     c = config.load(CHAPTER, ["vae_learning_rate=3e-5"])
-    (tmp_path / "config.yaml").write_text(config.dump(c))
-    assert config.load(tmp_path / "config.yaml") == c
+    for word in WORDS:
+        there = c.model_copy(update={"exp_name": word, "previous_run": f"runs/{word}", "runs_folder": word})
+        (tmp_path / "config.yaml").write_text(config.dump(there))
+        assert config.load(tmp_path / "config.yaml") == there
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_are_taken_as_they_stand(tmp_path, word):
+    assert config.load(CHAPTER, [f"exp_name={word}"]).exp_name == word
+    (tmp_path / "plain.yaml").write_text(
+        f"extends: {Path(CHAPTER).absolute()}\nexp_name: {word}\nruns_folder: '{word}'\n"
+    )
+    c = config.load(tmp_path / "plain.yaml")
+    assert (c.exp_name, c.runs_folder) == (word, word)
+    assert config.load(CHAPTER, ["previous_run=null"]).previous_run is None
+
+
+def test_the_home_folder_is_known_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "base.yaml").write_text(open(CHAPTER).read())
+    (tmp_path / "mine.yaml").write_text("extends: ~/base.yaml\nruns_folder: ~/runs\n")
+    c = config.load("~/mine.yaml", ["previous_run=~/runs/before"])
+    assert (c.runs_folder, c.previous_run) == (f"{tmp_path}/runs", f"{tmp_path}/runs/before")
+    assert user_path("~/film.webp") == tmp_path / "film.webp"
+
+
+@pytest.mark.parametrize(
+    "override", ["env_name=WorldModels/CarRacing-v2", "exploration_policy=drunk", "vae_shuffle_frames=1000"]
+)
+def test_what_does_not_agree_is_sought_where_it_was_said(tmp_path, override):
+    (tmp_path / "mine.yaml").write_text(f"extends: {Path(CHAPTER).absolute()}\nvae_batch_size: 2000\n")
+    assert fails(tmp_path / "mine.yaml", override).startswith("command line: ")
+    if override.startswith("vae"):
+        (tmp_path / "mine.yaml").write_text(
+            f"extends: {Path(CHAPTER).absolute()}\nvae_batch_size: 2000\nvae_shuffle_frames: 1000"
+        )
+        assert fails(tmp_path / "mine.yaml").startswith(f"{tmp_path / 'mine.yaml'}: vae_batch_size")
 
 
 @pytest.mark.parametrize("path", ["config/quickstart.yaml", "tests/tiny.yaml"])

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -75,6 +77,31 @@ def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = [path.name for path in before if before[path] != after[path]]
     assert changed in ([], ["starts.npz"])
+
+
+def test_what_a_user_has_set_for_other_projects_changes_nothing(copy_of_trained, trained, tmp_path, monkeypatch):
+    """And what is printed can be pasted, whatever the folder is called."""
+    runs = copy_of_trained("it's a folder")
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    theirs = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}
+    (home / ".keras/keras.json").write_text(json.dumps(theirs))
+    (home / "matplotlibrc").write_text("axes.facecolor: red\nfigure.figsize: 1, 1\n")
+    for name, value in (
+        ("HOME", home), ("KERAS_BACKEND", "jax"), ("MATPLOTLIBRC", home / "matplotlibrc"),
+        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    for script, network in (("02_train_vae.py", "vae"), ("04_train_rnn.py", "rnn")):
+        shutil.rmtree(runs / "tiny" / network)
+        done = step(script, runs)
+        assert done.returncode == 0, done.stderr
+        for name in (f"{network}.weights.h5", "reconstructions.png" if network == "vae" else "mixture.png"):
+            assert (runs / "tiny" / network / name).read_bytes() == (trained / "tiny" / network / name).read_bytes()
+    (shown,) = (line for line in done.stdout.splitlines() if "to see it" in line)
+    assert shlex.split(shown)[-1] == str(runs / "tiny")
+    (following,) = (line for line in done.stdout.splitlines() if line.startswith("  next"))
+    assert f"runs_folder={runs}" in shlex.split(following)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     best = (shipped.controller / "best.npz").read_bytes()
     for script, expected in (
         ("02_train_vae.py", "came without its training state"),
-        ("03_generate_rnn_data.py", "rollouts has 0 of 6 episodes; run `python 01_generate_data.py"),
+        ("03_generate_rnn_data.py", "is a shipped agent, without the episodes and training states"),
         ("04_train_rnn.py", "came without its training state"),
         ("05_train_controller.py", "holds a controller without the state to go on from"),
     ):

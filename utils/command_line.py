@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from utils.evolution import ranks
 from utils.files import disk_is_full
 from utils.processes import open_standard_streams, stdout_is_gone
 from utils.progress import Progress, duration
-from utils.run_folder import STEPS, RunFolder, opened, same_arguments
+from utils.run_folder import STEPS, RunFolder, command, opened, same_arguments
 
 WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
 
@@ -59,19 +60,19 @@ def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder, dic
 
 
 def say_how_to_watch(config: Config) -> None:
-    print(f"to watch it: tensorboard --logdir {config.runs_folder}", flush=True)
+    print(f"to watch it: {shlex.join(['tensorboard', '--logdir', config.runs_folder])}", flush=True)
 
 
 def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
     film, scores = run.path / "videos/agent.webp", run.path / "score.json"
-    following = f"python render_agent.py {run.path} --random --film {film} --json {scores}"
+    following = command("render_agent.py", run.path, "--random", "--film", film, "--json", scores)
     if number + 1 in STEPS:
-        following = f"python {STEPS[number + 1][1]} {same_arguments()}".rstrip()
+        following = command(STEPS[number + 1][1], *same_arguments())
     results = results | {
         "took": f"{duration(run.timings().get(number, 0))} in all",
         "next": following,
-        "to see it": f"python -m utils.figures {run.path}",
+        "to see it": command("-m", "utils.figures", run.path),
     }
     print("\n" + "\n".join(f"  {name:14} {result}" for name, result in results.items()) + "\n", flush=True)
 

@@ -54,7 +54,8 @@ def start_tensorflow(threads: int | None = None):
     check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    forget_notebook_backend()
+    _settle_keras()
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     with _silenced_stderr():
@@ -68,6 +69,29 @@ def start_tensorflow(threads: int | None = None):
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     return tf
+
+
+def forget_notebook_backend() -> None:
+    """A shell inside Jupyter or Colab names a backend that may not be installed here, and matplotlib, which Keras loads,
+    looks at that name at once. Pictures are files: outside a notebook itself the name means nothing."""
+    if "IPython" not in sys.modules:
+        os.environ.pop("MPLBACKEND", None)
+
+
+def _settle_keras() -> None:
+    """Keras as this project needs it, whatever ~/.keras/keras.json or KERAS_BACKEND say. Raises `UsageError` if Keras
+    was imported before with other settings."""
+    if keras := sys.modules.get("keras"):
+        config = keras.config
+        found = config.backend(), config.floatx(), config.image_data_format()
+        if found != ("tensorflow", "float32", "channels_last"):
+            raise UsageError(
+                f"Keras was imported before with {', '.join(found)}; this needs tensorflow, float32, channels_last: "
+                "set KERAS_BACKEND=tensorflow, and these in ~/.keras/keras.json"
+            )
+        return
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = os.devnull  # there is no keras.json in it, and none can be written
 
 
 class _silenced_stderr:

@@ -5,16 +5,18 @@ one that does.
 """
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from utils import seeding
 from utils.environments import describe
 from utils.errors import UsageError
+from utils.files import user_path
 
 
 def _stages(value: object) -> object:
@@ -32,14 +34,18 @@ def _setting(step: int, fixed: bool = True, **bounds):
     return Field(json_schema_extra={"step": step, "fixed": fixed}, **bounds)
 
 
+# `~` is the home folder: nobody's shell expands it in a YAML, or behind `key=`.
+_FolderName = Annotated[str, AfterValidator(os.path.expanduser)]
+
+
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     exp_name: str = _setting(0, fixed=False, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
-    runs_folder: str = _setting(0, fixed=False, min_length=1)
+    runs_folder: _FolderName = _setting(0, fixed=False, min_length=1)
     env_name: str = _setting(0)
     seed: int = _setting(0, ge=0, lt=2**31)
-    previous_run: str | None = _setting(0)
+    previous_run: _FolderName | None = _setting(0)
     checkpoint_seconds: float = _setting(0, fixed=False, gt=0)
 
     # Step 1
@@ -152,10 +158,19 @@ def keys(step: int, fixed: bool) -> list[str]:
     return [name for name, extra in extras.items() if extra["step"] == step and extra["fixed"] == fixed]
 
 
+_WORDS = frozenset(name for name, field in Config.model_fields.items() if field.annotation in (str, str | None))
+_NULL, _STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 in the two points where people meet 1.1: `1e-4` is a number, a repeated key is an error."""
+    """YAML 1.2 in the two points where people meet 1.1: `1e-4` is a number, a repeated key is an error. A key that
+    takes words takes them as they stand: `exp_name: 2024-06-01` is no date."""
 
     def construct_mapping(self, node, deep=False):
+        for key, value in node.value:
+            absent = value.tag == _NULL and key.value == "previous_run"
+            if key.value in _WORDS and isinstance(value, yaml.ScalarNode) and not absent:
+                value.tag = _STRING
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
@@ -172,6 +187,12 @@ _Loader.yaml_implicit_resolvers = {  # integers first: the pattern above matches
     first: sorted(resolvers, key=lambda resolver: resolver[0].endswith(":float"))
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes each string that `_Loader` would take for something else."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
 def _parse(text: str, source: str):
@@ -203,7 +224,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> tuple[dict, dict]:
     settings, sources = {}, {}
     base = content.pop("extends", None)
     if base is not None:
-        settings, sources = _read(path.parent / str(base), (*seen, path.resolve()))
+        settings, sources = _read(path.parent / user_path(str(base)), (*seen, path.resolve()))
     settings.update(content)
     sources.update(dict.fromkeys(content, str(path)))
     return settings, sources
@@ -214,19 +235,23 @@ def load(path: str | Path, overrides: list[str] = ()) -> Config:
 
     Raises `UsageError` with a line for each thing that is wrong.
     """
-    settings, sources = _read(Path(path))
+    path = user_path(path)
+    settings, sources = _read(path)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise UsageError(f"{override!r}: overrides look like key=value, for example rnn_num_steps=500")
-        settings[key] = _parse(value, override)
+        words = key in _WORDS and not (key == "previous_run" and _parse(value, override) is None)
+        settings[key] = value if words else _parse(value, override)
         sources[key] = "command line"
     try:
         return Config(**settings)
     except ValidationError as error:
         raise UsageError("\n".join(_explain(e, sources, path) for e in error.errors())) from None
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+        named = [sources[word] for word in re.findall(r"\w+", str(error)) if word in sources]
+        source = "command line" if "command line" in named else next(iter(named), path)
+        raise UsageError(f"{source}: {error}") from None
 
 
 def _explain(error: dict, sources: dict, path) -> str:
@@ -242,4 +267,4 @@ def _explain(error: dict, sources: dict, path) -> str:
 
 
 def dump(config: Config) -> str:
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, default_flow_style=None)
+    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, default_flow_style=None)

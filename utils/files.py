@@ -24,6 +24,11 @@ _UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EI
 _WARNED = "WORLD_MODELS_UNLOCKED"  # the folder that this process, or one that started it, has warned of
 
 
+def user_path(text: str | Path) -> Path:
+    """A path that somebody has typed: `~` is the home folder, which a shell does not expand behind an option's `=`."""
+    return Path(os.path.expanduser(text))
+
+
 def disk_is_full(error: BaseException) -> bool:
     """Whether that is what `error` is about; HDF5 and TensorFlow say it in words of their own."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)

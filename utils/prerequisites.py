@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 from utils.config import Config
@@ -105,7 +106,7 @@ def _check_trained_here(run: RunFolder, step: int) -> None:
     if weights.exists() and not weights.with_suffix(".json").exists() and not (folder / "state.npz").exists():
         raise UsageError(
             f"{weights} came without its training state, as shipped agents do: delete {folder} to train anew, or train "
-            f"on from it in a run of your own with previous_run={run.path}"
+            f"on from it in a run of your own with {shlex.quote(f'previous_run={run.path}')}"
         )
 
 
@@ -115,7 +116,8 @@ def _check_controller_is_not_shipped(run: RunFolder) -> None:
         raise UsageError(
             f"{run.controller} holds a controller without the state to go on from, as shipped agents do; a new one for "
             f"this V and M: copy {run.path}, delete controller/ in the copy, and give the copy's exp_name and "
-            f"runs_folder; to learn on from this C: a run with previous_run={run.path}"
+            f"runs_folder; to learn on from this C: a run with "
+            f"{shlex.quote(f'previous_run={run.path}')}"
         )
 
 

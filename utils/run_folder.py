@@ -65,7 +65,7 @@ class RunFolder:
 
     def command(self, step: int) -> str:
         """What to type to do a step of this run."""
-        return f"python {STEPS[step][1]} --config {self.path / 'config.yaml'}"
+        return command(STEPS[step][1], "--config", self.path / "config.yaml")
 
     def require(self, path: Path, step: int, why: str) -> None:
         """Raises `UsageError` that names the script to run first when an earlier step left no `path`."""
@@ -83,8 +83,8 @@ class RunFolder:
         if self._is_shipped():
             raise UsageError(
                 f"{self.path} is a shipped agent, without the episodes and training states that this needs; it plays "
-                f"new episodes in `python render_agent.py {self.path}` and `python study_dream.py quality {self.path} "
-                "--driven 20`"
+                f"new episodes in `{command('render_agent.py', self.path)}` and "
+                f"`{command('study_dream.py', 'quality', self.path, '--driven', 20)}`"
             )
 
     def log(self, step: int) -> list[dict[str, float | None]]:
@@ -146,7 +146,12 @@ class RunFolder:
             )
 
 
-def same_arguments() -> str:
+def command(*words: object) -> str:
+    """What to type to have Python run a script with arguments, whatever is in their names."""
+    return shlex.join(["python", *map(str, words)])
+
+
+def same_arguments() -> list[str]:
     """Those of this numbered script that another one takes as well."""
     words, arguments = iter(sys.argv[1:]), []
     for word in words:
@@ -154,7 +159,7 @@ def same_arguments() -> str:
             next(words, None)
         elif word != "--quiet" and not word.startswith("--workers="):
             arguments.append(word)
-    return shlex.join(arguments)
+    return arguments
 
 
 def previous(config: Config) -> RunFolder | None:
@@ -196,7 +201,7 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
     """The run folder of `config`, held for `step` alone, its settings checked against those it was made with."""
     run = RunFolder(Path(config.runs_folder) / config.exp_name)
     if step > 1 and not (run.path / "config.yaml").exists():
-        first = f"python {STEPS[1][1]} {same_arguments()}".rstrip()
+        first = command(STEPS[1][1], *same_arguments())
         raise UsageError(f"there is no run in {run.path} yet; run `{first}` first")
     with locked(run.step_folder(step)):
         remove_leftovers(run.step_folder(step))

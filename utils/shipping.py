@@ -24,9 +24,9 @@ from utils import command_line
 from utils import config as configuration
 from utils.config import Config
 from utils.errors import UsageError
-from utils.files import write_json, written_aside
+from utils.files import user_path, write_json, written_aside
 from utils.prerequisites import check_agent, check_rnn
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, command
 
 KEPT = {  # with the step that made each
     "vae/log.csv": 2, "series/starts.npz": 3, "rnn/log.csv": 4,
@@ -40,14 +40,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m utils.shipping", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder with a trained controller")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="to make")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder with a trained controller")
+    parser.add_argument("folder", type=user_path, metavar="FOLDER", help="to make")
     arguments = parser.parse_args()
     if arguments.folder.exists():
         raise UsageError(f"{arguments.folder} is there already; delete it, or name another")
     ship(RunFolder(arguments.run), RunFolder(arguments.folder))
     size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
-    print(f"{arguments.folder}: {size / 1e6:.1f} MB; python render_agent.py {arguments.folder}")
+    print(f"{arguments.folder}: {size / 1e6:.1f} MB; {command('render_agent.py', arguments.folder)}")
 
 
 def ship(run: RunFolder, target: RunFolder) -> None:

@@ -14,10 +14,10 @@ examples
 """
 
 import argparse
-from pathlib import Path
 
 from utils import command_line, compute
 from utils.errors import UsageError
+from utils.files import user_path
 from utils.run_folder import RunFolder
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m utils.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of figures: all that can be drawn, and the page")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="played for `ways` (%(default)s)")
     parser.add_argument("--dimension", type=int, metavar="D", help="of z, for `mixture` (the most telling one)")

@@ -13,6 +13,8 @@ matplotlib.use("Agg")
 from matplotlib import font_manager
 from matplotlib import pyplot as plt
 
+matplotlib.rcdefaults()  # not what a matplotlibrc of the user's says
+
 # Okabe and Ito
 BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#cc79a7"
 INK, GREY, FAINT = "#222222", "#777777", "#dddddd"
