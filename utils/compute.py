@@ -72,8 +72,8 @@ def start_tensorflow(threads: int | None = None):
 
 
 def forget_notebook_backend() -> None:
-    """A shell inside Jupyter or Colab names a backend that may not be installed here, and matplotlib, which Keras loads,
-    looks at that name at once. Pictures are files: outside a notebook itself the name means nothing."""
+    """A shell inside Jupyter or Colab names a backend that may not be installed here, and matplotlib, which Keras
+    loads, looks at that name at once. Pictures are files: outside a notebook itself the name means nothing."""
     if "IPython" not in sys.modules:
         os.environ.pop("MPLBACKEND", None)
 
