@@ -8,6 +8,7 @@ import argparse
 import os
 import platform
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from utils.files import write_json
@@ -56,6 +57,7 @@ def machine() -> dict:
         "bfloat16": [name for name in ("avx512_bf16", "amx_bf16") if name in flags],
         "system": platform.platform(),
         "python": platform.python_version(),
+        "gymnasium": metadata.version("gymnasium"),
     }
 
 

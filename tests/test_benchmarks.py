@@ -6,6 +6,7 @@ import sys
 import warnings
 from types import SimpleNamespace
 
+import gymnasium
 import pytest
 from conftest import ROOT
 
@@ -46,4 +47,5 @@ def test_results_are_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
         report.store(SimpleNamespace(store=True), "rows", {"rows": [object()]})
     assert not list(tmp_path.rglob("*.json"))
     report.store(SimpleNamespace(store=True), "rows", {"rows": [1]})
-    assert json.loads((tmp_path / "results/rows.json").read_text())["rows"] == [1]
+    stored = json.loads((tmp_path / "results/rows.json").read_text())
+    assert (stored["rows"], stored["machine"]["gymnasium"]) == ([1], gymnasium.__version__)
