@@ -8,8 +8,12 @@ PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 
-.PHONY: quickstart demo test benchmark lint clean
+# All that runs here is .venv's: these would have Python or pip look, or install, elsewhere.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
+
+.PHONY: quickstart demo test benchmark lint clean FORCE
 
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.which $(CONFIG) extra) && \
@@ -42,11 +46,26 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
-	$(PYTHON) -m venv $(VENV)
+# Looked at each time. One without pip or whose Python is gone, as after Ctrl-C or an upgrade, is made anew.
+$(VENV)/pyvenv.cfg: FORCE
+	@has=$$($(VENV)/bin/python -I -c 'import pip; $(VERSION)' 2>/dev/null); \
+	wanted=$$($(PYTHON) -I -c '$(VERSION)'); \
+	case "$$wanted" in \
+	  3.11|3.12|3.13) ;; \
+	  *) if [ -z "$$has" ]; then \
+	    echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is $${wanted:-not there}: make PYTHON=python3.12" >&2; exit 2; \
+	  fi;; \
+	esac; \
+	case "$$has" in \
+	  "") echo "$(PYTHON) -m venv --clear $(VENV)"; $(PYTHON) -m venv --clear $(VENV);; \
+	  3.11|3.12|3.13) \
+	    if [ "$(origin PYTHON)" != file ] && [ "$$has" != "$$wanted" ]; then \
+	      echo "$(VENV) has Python $$has, $(PYTHON) is $${wanted:-not there}: rm -r $(VENV) first, or leave PYTHON= out" >&2; exit 2; \
+	    fi;; \
+	  *) echo "$(VENV) has Python $$has; 3.11, 3.12 or 3.13 is needed: rm -r $(VENV), then make PYTHON=python3.12" >&2; exit 2;; \
+	esac
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
 	$(PIP) '.[mpich]'
 	touch $@
 

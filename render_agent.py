@@ -22,6 +22,7 @@ keys in the window
 
 import argparse
 import math
+from importlib import metadata
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def main() -> None:
     drive = (agent, parameters, jobs, arguments.stock, max_steps)
     outcomes = outcomes_of_agent = watching.score(*drive, Progress("agent", "episodes"))
     name = "the unmodified environment" if arguments.stock else description.env_id
-    report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
+    report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"], description.course)
     if arguments.random:
         explore = description.explorations[description.baseline]
@@ -108,7 +109,7 @@ def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperatur
     dreams.temperature = temperature
     outcomes = dreams.play(parameters[None], jobs, max_steps)
     name = f"dream at temperature {temperature:g}"
-    report = {"run": str(run.path), "controller": which, "environment": name, "agent": _summary(jobs, outcomes)}
+    report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"], "dream")
     if arguments.json:
         write_json(arguments.json, report)
@@ -123,6 +124,12 @@ def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperatur
         frames = [compose(moment, agent.description.action_names) for moment in moments[::STEPS_A_FRAME]]
         save_film(frames, arguments.film, agent.description.steps_a_second / STEPS_A_FRAME)
         print(f"film of dream {seed}, {len(frames)} frames, score {moments[-1].score:.1f}: {arguments.film}")
+
+
+def _report(run, which: str, environment: str) -> dict:
+    """What --json says before the scores."""
+    versions = {"gymnasium": metadata.version("gymnasium")}  # it holds CarRacing's rule
+    return {"run": str(run.path), "controller": which, "environment": environment} | versions
 
 
 def _median(outcomes) -> int:

@@ -2,12 +2,10 @@
 
     python -m benchmarks.baseline WorldModels/TakeCover-v0 --episodes 500
 
-Writes benchmarks/results/baseline_NAME_POLICY.json with every score.
+With --store writes benchmarks/results/baseline_NAME_POLICY.json with every score.
 """
 
-import argparse
-
-from benchmarks.report import store
+from benchmarks.report import announce, at_least_1, command, store, with_store
 from utils import command_line, compute
 from utils.environments import describe
 from utils.errors import UsageError
@@ -16,11 +14,12 @@ from utils.results import statistics
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = with_store(command("baseline", __doc__))
     parser.add_argument("env_name", metavar="ENV", help="WorldModels/CarRacing-v3 or WorldModels/TakeCover-v0")
     parser.add_argument("--policy", metavar="NAME", help="of its explorations (the one agents are compared with)")
-    parser.add_argument("--episodes", type=int, default=500, metavar="N", help="from seed 1000 on (%(default)s)")
+    parser.add_argument("--episodes", type=at_least_1, default=500, metavar="N", help="from seed 1000 on (%(default)s)")
     arguments = parser.parse_args()
+    announce(arguments)
     compute.start_tensorflow()
     from utils.watching import FIRST_TRACK, jobs_on, score_exploration
 
@@ -38,7 +37,7 @@ def main() -> None:
     print(f"{policy} in {arguments.env_name}, {len(scores)} episodes: {shown}")
     name = arguments.env_name.split("/")[1].split("-")[0].lower()
     results = {key: round(value, 3) for key, value in found.items()}
-    store(f"baseline_{name}_{policy}", results | {"scores": [round(score, 3) for score in scores]})
+    store(arguments, f"baseline_{name}_{policy}", results | {"scores": [round(score, 3) for score in scores]})
 
 
 if __name__ == "__main__":

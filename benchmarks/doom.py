@@ -3,14 +3,13 @@
 python -m benchmarks.doom NAME RUN      prints one number
 """
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measurements import per_second
-from utils import compute, config
+from benchmarks.measurements import measure_one, per_second
+from utils import command_line, compute, config
 from utils.environments import describe
 from utils.environments.take_cover import MAX_STEPS
 from utils.rollouts import ExplorationPolicy, Job, run
@@ -90,4 +89,4 @@ def dream_ours(run_folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(globals()[sys.argv[1]](Path(sys.argv[2])))
+    command_line.call(lambda: measure_one("doom", __doc__, globals()), timed=False)

@@ -4,14 +4,12 @@
 
 Stands still, goes left or right for good, moves at random, and the controller that is the last mean of the evolution
 (which no real score has chosen): each in the same number of dreams, at temperatures around the run's, and of real
-episodes. Writes benchmarks/results/dream_lives_RUN.json.
+episodes. With --store writes benchmarks/results/dream_lives_RUN.json.
 """
-
-import argparse
 
 import numpy as np
 
-from benchmarks.report import store
+from benchmarks.report import announce, at_least_1, command, store, with_store
 from utils import command_line, compute
 from utils.files import user_path
 from utils.progress import Progress
@@ -19,10 +17,11 @@ from utils.run_folder import RunFolder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = with_store(command("dream_lives", __doc__))
     parser.add_argument("run", type=user_path, metavar="RUN", help="run folder of a trained agent")
-    parser.add_argument("--episodes", type=int, default=50, metavar="N", help="of each policy (%(default)s)")
+    parser.add_argument("--episodes", type=at_least_1, default=50, metavar="N", help="of each policy (%(default)s)")
     arguments = parser.parse_args()
+    announce(arguments)
     compute.start_tensorflow()
     from utils.agent import Agent
     from utils.agent_file import load_unchosen
@@ -59,7 +58,7 @@ def main() -> None:
         lives = dreams.play(controller[None], jobs, description.max_steps)
         table["agent"] |= _row([outcome.steps for outcome in lives], temperature)
     _say(f"agent ({which})", table["agent"])
-    store(f"dream_lives_{folder.path.name}", {"episodes": len(jobs), "agent": which, "steps": table})
+    store(arguments, f"dream_lives_{folder.path.name}", {"episodes": len(jobs), "agent": which, "steps": table})
 
 
 def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.ndarray:

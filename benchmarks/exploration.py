@@ -1,4 +1,4 @@
-"""How well do random policies explore CarRacing? Prints and stores the table that `wander` was chosen by.
+"""How well do random policies explore CarRacing? Prints the table that `wander` was chosen by.
 
     python -m benchmarks.exploration
 
@@ -8,7 +8,8 @@ Each kind plays 24 episodes of 300 frames (tracks 0 to 23). The kinds that the p
 
 import numpy as np
 
-from benchmarks.report import store
+from benchmarks.report import announce, command, store, with_store
+from utils import command_line
 from utils.environments import describe
 from utils.environments.car_racing.exploration import EXPLORATIONS
 
@@ -103,12 +104,14 @@ def measure(make) -> dict[str, float]:
 
 
 def main() -> None:
+    arguments = with_store(command("exploration", __doc__)).parse_args()
+    announce(arguments)
     rows = {name: {key: round(float(v), 2) for key, v in measure(make).items()} for name, make in KINDS.items()}
     print(f"{'kind':34}" + "".join(f"{key:>14}" for key in next(iter(rows.values()))))
     for name, row in rows.items():
         print(f"{name:34}" + "".join(f"{value:14.2f}" for value in row.values()))
-    store("exploration", {"episodes": EPISODES, "frames": FRAMES, "kinds": rows})
+    store(arguments, "exploration", {"episodes": EPISODES, "frames": FRAMES, "kinds": rows})
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

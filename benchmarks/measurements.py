@@ -3,8 +3,8 @@
 python -m benchmarks.measurements NAME RUN      prints one number
 """
 
+import inspect
 import itertools
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.driver import driven_actions
-from utils import compute, config
+from benchmarks.report import command
+from utils import command_line, compute, config
 from utils.environments import describe
 from utils.rollouts import Job, run
 from utils.run_folder import RunFolder
@@ -30,6 +31,21 @@ def per_second(items: int, work) -> float:
     began = time.perf_counter()
     work()
     return items / (time.perf_counter() - began)
+
+
+def measure_one(name: str, description: str | None, module: dict) -> None:
+    """Reads the command line of benchmarks.NAME, and prints what the function that it names returns."""
+    functions = {
+        key: value
+        for key, value in module.items()
+        if inspect.isfunction(value) and value.__module__ == "__main__" and key[0] != "_"
+        and list(inspect.signature(value).parameters) in (["_"], ["run_folder"])
+    }  # fmt: skip
+    parser = command(name, description)
+    parser.add_argument("function", metavar="NAME", choices=functions, help=", ".join(functions))
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder that has done steps 1 to 4")
+    arguments = parser.parse_args()
+    print(functions[arguments.function](arguments.run))
 
 
 # The environment alone, one process, driving along one track ------------------------------------------------------
@@ -287,4 +303,4 @@ def series_written(run_folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(globals()[sys.argv[1]](Path(sys.argv[2])))
+    command_line.call(lambda: measure_one("measurements", __doc__, globals()), timed=False)

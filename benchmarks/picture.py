@@ -9,7 +9,8 @@ picture where the car is.
 import numpy as np
 
 from benchmarks.driver import StockSometimesDrawn, drive
-from benchmarks.report import store
+from benchmarks.report import announce, command, store, with_store
+from utils import command_line
 from utils.environments import describe
 
 TRACKS, STEPS, OPENING = 20, 1000, 50
@@ -17,6 +18,8 @@ CAR = (slice(50, 60), slice(29, 35))  # rows and columns
 
 
 def main() -> None:
+    arguments = with_store(command("picture", __doc__)).parse_args()
+    announce(arguments)
     ours, theirs = describe("WorldModels/CarRacing-v3").make(), StockSometimesDrawn()
     rows = {"driving": [], "opening zoom": [], "the car's window": []}
     for track in range(TRACKS):
@@ -44,8 +47,8 @@ def main() -> None:
         print(
             f"{name:18}{len(errors):6} pictures, mean error {error:.2f} of 255, {far:.2%} of pixels off by more than 32"
         )
-    store("picture", {"tracks": TRACKS, "rows": table})
+    store(arguments, "picture", {"tracks": TRACKS, "rows": table})
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

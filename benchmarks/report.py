@@ -1,11 +1,47 @@
-"""Where benchmark results go: `benchmarks/results/*.json`, with the machine they were measured on."""
+"""What the benchmarks have in common: their command lines, and where results go.
 
-import json
+Results are `benchmarks/results/*.json`, with the machine they were measured on. They are committed, so a benchmark
+writes there only with `--store`.
+"""
+
+import argparse
 import os
 import platform
+import sys
+from importlib import metadata
 from pathlib import Path
 
+from utils.files import write_json
+
 RESULTS = Path(__file__).parent / "results"
+
+
+def command(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The parser of `python -m benchmarks.NAME`; `description` is its docstring."""
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def with_store(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds `--store`, for benchmarks that have results to keep."""
+    parser.add_argument("--store", action="store_true", help="write the results to benchmarks/results once all are in")
+    return parser
+
+
+def at_least_1(text: str) -> int:
+    """An argparse type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
+    return int(text)
+
+
+def announce(arguments: argparse.Namespace) -> None:
+    """Says before the first measurement that nothing will be stored."""
+    if not arguments.store:
+        print("results are printed only; --store writes them to benchmarks/results as well", file=sys.stderr)
 
 
 def machine() -> dict:
@@ -21,13 +57,17 @@ def machine() -> dict:
         "bfloat16": [name for name in ("avx512_bf16", "amx_bf16") if name in flags],
         "system": platform.platform(),
         "python": platform.python_version(),
+        "gymnasium": metadata.version("gymnasium"),
     }
 
 
-def store(name: str, content: dict) -> None:
-    RESULTS.mkdir(exist_ok=True)
+def store(arguments: argparse.Namespace, name: str, content: dict) -> None:
+    """Writes a whole run's results, if `arguments.store` asks for that."""
+    if not arguments.store:
+        print("not stored; --store does that")
+        return
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **content}, indent=1) + "\n")
+    write_json(path, {"machine": machine(), **content})
     print(f"stored in {path}")
 
 

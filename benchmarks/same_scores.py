@@ -4,8 +4,8 @@
 
 Drives the best controller of RUN on the same tracks (seeds 1000, 1001, ...) three times: in ours with the
 encoder in bfloat16 and in float32, and in Gymnasium's unmodified CarRacing-v3. A car that brakes a hair later goes
-another way, so single scores differ; their means should not, beyond chance. Stores every score. Takes about six
-minutes on two cores, nearly all of it stock's drawing.
+another way, so single scores differ; their means should not, beyond chance. With --store writes every score.
+Takes about six minutes on two cores, nearly all of it stock's drawing.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import store
-from utils import compute
+from benchmarks.report import announce, at_least_1, command, store, with_store
+from utils import command_line, compute
 from utils.files import user_path
 
 FIRST_SEED = 1000
@@ -50,9 +50,9 @@ def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[floa
 def scores_of_all(folder: Path, kind: str, episodes: int) -> np.ndarray:
     """Shares the tracks out to processes."""
     ends = [FIRST_SEED + round(i * episodes / PROCESSES) for i in range(PROCESSES + 1)]
-    command = [sys.executable, "-m", "benchmarks.same_scores", str(folder), "--part", kind]
+    part_command = [sys.executable, "-m", "benchmarks.same_scores", str(folder), "--part", kind]
     parts = [
-        subprocess.Popen([*command, str(begin), str(end - begin)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*part_command, str(begin), str(end - begin)], stdout=subprocess.PIPE, text=True)
         for begin, end in itertools.pairwise(ends)
     ]
     outputs = [part.communicate()[0] for part in parts]
@@ -62,15 +62,16 @@ def scores_of_all(folder: Path, kind: str, episodes: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = with_store(command("same_scores", __doc__))
     parser.add_argument("run", type=user_path, metavar="RUN")
-    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--episodes", type=at_least_1, default=100)
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part:
         kind, first_seed, episodes = arguments.part
         print(json.dumps(scores(arguments.run, kind, int(first_seed), int(episodes))))
         return
+    announce(arguments)
     results = {kind: scores_of_all(arguments.run, kind, arguments.episodes) for kind in KINDS}
     first = next(iter(results.values()))
     rows = {}
@@ -89,10 +90,11 @@ def main() -> None:
         )
     content = {"run": arguments.run.name, "episodes": arguments.episodes, "first_seed": FIRST_SEED, "rows": rows}
     store(
+        arguments,
         f"same_scores_{arguments.run.name}",
         content | {"scores": {kind: values.tolist() for kind, values in results.items()}},
     )
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

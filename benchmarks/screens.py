@@ -2,15 +2,16 @@
 
     python -m benchmarks.screens
 
-Plays the same games on each screen, counts the pixels of fireballs that are left at 64x64, and puts what is seen side
-by side in benchmarks/results/screens.png.
+Plays the same games on each screen, counts the pixels of fireballs that are left at 64x64, and with --store
+puts what is seen side by side in benchmarks/results/screens.png.
 """
 
 import time
 
 import numpy as np
 
-from benchmarks.report import RESULTS, store
+from benchmarks.report import RESULTS, announce, command, store, with_store
+from utils import command_line
 from utils.environments import describe
 from utils.environments.take_cover import MAX_STEPS, TakeCover
 from utils.figures.style import Sheet, save
@@ -21,6 +22,8 @@ GAMES, SHOWN, SIDE, ROW_TITLE = 20, 8, 128, 70
 
 
 def main() -> None:
+    arguments = with_store(command("screens", __doc__)).parse_args()
+    announce(arguments)
     table, pictures = {}, {}
     for screen in SCREENS:
         pictures[screen], seconds = _play(screen)
@@ -32,8 +35,9 @@ def main() -> None:
             "pixels_of_fireballs": round(float(fireballs.mean()), 3),
         }
         print(f"{screen:12}", *(f"{name} {value:<8}" for name, value in table[screen].items()))
-    store("screens", {"games": GAMES, "screens": table})
-    _save(pictures)
+    store(arguments, "screens", {"games": GAMES, "screens": table})
+    if arguments.store:
+        _save(pictures)
 
 
 def _play(screen: str) -> tuple[np.ndarray, float]:
@@ -71,4 +75,4 @@ def _save(pictures: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

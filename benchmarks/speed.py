@@ -1,13 +1,12 @@
 """The speed table: every row measured in this run, next to what it is compared with.
 
-    make benchmark          or: python -m benchmarks.speed [--rounds 3]
+    make benchmark          or: python -m benchmarks.speed [--rounds 3] [--store] [--readme]
 
 Trains small networks of the chapter's sizes first (speed does not depend on what they learned), then measures
 each row in a process of its own, round after round, and takes medians. Needs about 20 minutes in which nothing
 else runs. `pip install -c constraints.txt '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
 """
 
-import argparse
 import csv
 import importlib.util
 import shutil
@@ -19,7 +18,9 @@ from pathlib import Path
 
 from benchmarks.doom import CONFIG as DOOM_CONFIG
 from benchmarks.measurements import CONFIG
-from benchmarks.report import into_readme, store
+from benchmarks.report import announce, at_least_1, command, into_readme, store, with_store
+from utils import command_line
+from utils.errors import UsageError
 
 # The original: seconds a generation of 64 x 16 episodes on 64 cores, published with its learning curve.
 ORIGINAL_SECONDS, ORIGINAL_CORES = 2238, 64
@@ -84,8 +85,8 @@ def prepare(runs: Path, name: str, config: str, *sizes: str) -> list[str]:
 def measure(name: str, runs: Path) -> float:
     module, function = name.split(".") if "." in name else ("measurements", name)
     run = runs / ("doom" if module == "doom" else "car")
-    command = [sys.executable, "-m", f"benchmarks.{module}", function, str(run)]
-    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
+    measurement = [sys.executable, "-m", f"benchmarks.{module}", function, str(run)]
+    return float(subprocess.run(measurement, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
 
 
 def _needs(name: str) -> str | None:
@@ -98,8 +99,8 @@ def step_5(settings: list[str], run: Path, workers: int, generations: int) -> di
     shutil.rmtree(run / "controller", ignore_errors=True)
     size = ["controller_num_worker=4", "controller_num_worker_trial=16", "controller_num_episode=4"]
     size += [f"controller_num_generation={generations + 2}", "controller_eval_steps=1000", "controller_eval_episode=1"]
-    command = [sys.executable, "05_train_controller.py", *settings, *size, "--workers", str(workers)]
-    subprocess.run(command, check=True)
+    step = [sys.executable, "05_train_controller.py", *settings, *size, "--workers", str(workers)]
+    subprocess.run(step, check=True)
     with open(run / "controller/log.csv") as file:
         rows = list(csv.DictReader(file))[1:-1]  # the first one warms up, the last one is followed by an evaluation
     steps, seconds, busy = (
@@ -109,13 +110,16 @@ def step_5(settings: list[str], run: Path, workers: int, generations: int) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="measurements that each median is taken of")
+    parser = with_store(command("speed", __doc__))
+    parser.add_argument("--rounds", type=at_least_1, default=3, help="measurements that each median is taken of")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md as well")
     arguments = parser.parse_args()
+    announce(arguments)
     missing = [name for name in ("envpool", "vizdoom") if importlib.util.find_spec(name) is None]
     if missing:
         extras = "pip install -c constraints.txt '.[benchmark,doom]'"
+        if arguments.store or arguments.readme:
+            raise UsageError(f"--store and --readme need every row, and {', '.join(missing)} is missing: {extras}")
         print(f"not installed: {', '.join(missing)}; rows that need them are left out; {extras} adds them")
     names = [name for rows in GROUPS.values() for name, _label in rows if _needs(name) not in missing]
     measured: dict[str, list[float]] = {}
@@ -156,6 +160,7 @@ def main() -> None:
         print(f"  {label:52}{value:12,.0f}{ratio:10.2f} x")
     print(f"\nstep 5, 2 workers: {workers[2]['outside_rollouts']:.1%} of a generation is spent outside rollouts")
     store(
+        arguments,
         "speed",
         {
             "rounds": arguments.rounds,
@@ -169,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import store
-from utils import compute, episodes
+from benchmarks.report import announce, at_least_1, command, store, with_store
+from utils import command_line, compute, episodes
 from utils.collection import collect
 from utils.config import load
 from utils.episodes import Rollout
@@ -61,23 +61,24 @@ def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, f
 
 
 def measure(folder: Path, source: str, precision: str, copies: int, rounds: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.vae_input", "--one", str(folder), source, precision, str(copies)]
+    part = [sys.executable, "-m", "benchmarks.vae_input", "--one", str(folder), source, precision, str(copies)]
     results = [
-        json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout) for _ in range(rounds)
+        json.loads(subprocess.run(part, stdout=subprocess.PIPE, text=True, check=True).stdout) for _ in range(rounds)
     ]
     return {name: round(statistics.median(result[name] for result in results), 1) for name in results[0]}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=120)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = with_store(command("vae_input", __doc__))
+    parser.add_argument("--episodes", type=at_least_1, default=120)
+    parser.add_argument("--rounds", type=at_least_1, default=3)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         folder, source, precision, copies = arguments.one
         print(json.dumps(train(Path(folder), source, precision, int(copies))))
         return
+    announce(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         run = RunFolder(Path(temporary))
         config = load("config/carracing.yaml", ["parallel_processes=2", f"max_trials={arguments.episodes // 2}"])
@@ -103,8 +104,8 @@ def main() -> None:
     ratios = {name: float(np.round(value, 3)) for name, value in ratios.items()}
     for name, value in ratios.items():
         print(f"{name:42} {value:8.2f}")
-    store("vae_input", {"rounds": arguments.rounds, "rows": rows, "ratios": ratios})
+    store(arguments, "vae_input", {"rounds": arguments.rounds, "rows": rows, "ratios": ratios})
 
 
 if __name__ == "__main__":
-    main()
+    command_line.call(main)

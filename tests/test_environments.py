@@ -1,8 +1,12 @@
 import gc
+import subprocess
+import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+from conftest import ROOT
 from gymnasium.envs.box2d import car_racing as stock
 from gymnasium.utils.env_checker import check_env
 
@@ -184,3 +188,52 @@ def test_wandering_reaches_speed_leaves_the_road_and_comes_back():
     assert np.percentile(speeds, 90) > 40
     assert 0.3 < np.mean(on_road) < 0.95
     assert returns >= 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("self.env.reward += 1000.0 /", "self.env.reward += 1001.0 /"),
+        ("tile.idx == 0", "tile.idx <= 1"),
+        ("PLAYFIELD = 2000 / SCALE", "PLAYFIELD = 2001 / SCALE"),
+        ("# inherit tile color from env", "# another comment, and the same rule"),
+    ],
+)
+def test_another_gymnasium_that_scores_by_another_rule_is_refused(tmp_path, old, new):
+    """All of the installed package, linked, but for one line of CarRacing."""
+    package = Path(gymnasium.__file__).parent
+
+    def link(source: Path, target: Path, inside: tuple[str, ...]) -> None:
+        target.mkdir()
+        for path in source.iterdir():
+            if path.name == inside[0]:
+                link(path, target / path.name, inside[1:]) if inside[1:] else copy(path, target / path.name)
+            elif path.name != "__pycache__":
+                (target / path.name).symlink_to(path)
+
+    def copy(source: Path, target: Path) -> None:
+        text = source.read_text()
+        assert old in text
+        target.write_text(text.replace(old, new))
+
+    link(package, tmp_path / "gymnasium", ("envs", "box2d", "car_racing.py"))
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "from utils.environments import describe\n"
+        "from utils.errors import UsageError\n"
+        f"description = describe({CAR!r})\n"
+        "for make in (description.make, description.make_stock):\n"
+        "    try:\n"
+        "        make()\n"
+        "        print('made')\n"
+        "    except UsageError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), str(ROOT)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 2
+    for line in said:
+        assert line == "made" if "comment" in new else "another CarRacing rule" in line, line

@@ -1,8 +1,13 @@
 """Playing in the window, under SDL's dummy driver, with synthetic keys."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pygame
 import pytest
+from conftest import ROOT
 
 from utils.agent import Agent
 from utils.environments import describe
@@ -104,3 +109,29 @@ def test_keys(make):
     assert modes[8] == "real, you drive"
     assert [moment.step for _, moment in shown[8:12]] == [1, 2, 1, 2]  # begun again
     assert modes[12] == "real, the agent drives"
+
+
+def test_without_a_display_a_line_says_so():
+    """In a process of its own, which SDL would crash."""
+    program = (
+        "import os\n"
+        "from utils.environments import describe\n"
+        "from utils.errors import UsageError\n"
+        "from utils.window import Window\n"
+        "for driver in (None, 'offscreen', 'nonsense'):\n"
+        "    if driver:\n"
+        "        os.environ['SDL_VIDEODRIVER'] = driver\n"
+        "    try:\n"
+        "        Window('test', describe('WorldModels/CarRacing-v3'))\n"
+        "    except UsageError as error:\n"
+        "        print(error)\n"
+    )
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    env = {name: value for name, value in os.environ.items() if name not in displays}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("pygame-ce")]
+    assert len(lines) == 3
+    assert all(line.startswith("--window: no display (") for line in lines)

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
             assert opened.size == (816, 480)
     assert frames == 16  # every second of 31 steps
     report = json.loads(scores.read_text())
+    assert report["gymnasium"] == gymnasium.__version__
     assert [episode["seed"] for episode in report["agent"]["episodes"]] == [1000, 1001]
     assert all(episode["steps"] == 31 for episode in report["agent"]["episodes"])
     values = [episode["score"] for episode in report["agent"]["episodes"]]

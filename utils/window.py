@@ -15,11 +15,13 @@ class Closed(Exception):
 
 
 class Window:
-    """Shows a game as it is played, in real time, and hands it the keys."""
+    """Shows a game as it is played, in real time, and hands it the keys. Raises `UsageError` without a display."""
 
     def __init__(self, title: str, description: Description):
         try:
             pygame.display.init()
+            if pygame.display.get_driver() == "offscreen":  # SDL's last resort; the first picture would crash it
+                raise pygame.error("SDL finds neither X11 nor Wayland")
             self._screen = pygame.display.set_mode(SIZE)
         except pygame.error as error:
             raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None

@@ -5,6 +5,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.box2d import car_racing as stock
 
+from utils.environments.car_racing import rule
 from utils.environments.car_racing.camera import BAR_ROW, SIZE
 from utils.environments.car_racing.car import Car
 from utils.environments.car_racing.exploration import EXPLORATIONS
@@ -20,9 +21,12 @@ class CarRacing(stock.CarRacing):
 
     Observation: uint8 (64, 64, 3). Action: float32 (3,): steering in [-1, 1], gas and brake in [0, 1].
     `render()` gives the stock 600x400 picture. Source: chapter, "The CarRacing Environment".
+
+    Raises `UsageError` where the installed Gymnasium has another rule.
     """
 
     def __init__(self, render_mode: str | None = None, **kwargs):
+        rule.check()
         self.picture = Picture()
         super().__init__(render_mode=render_mode, **kwargs)
         self.observation_space = OBSERVATION_SPACE
@@ -76,6 +80,7 @@ def _make(render_mode: str | None = None) -> gymnasium.Env:
 
 
 def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
+    rule.check()
     return StockObservation(gymnasium.make("CarRacing-v3", render_mode=render_mode))
 
 

@@ -1,0 +1,51 @@
+"""Benchmarks' command lines: the measurements themselves take minutes, and nobody tests them here."""
+
+import json
+import runpy
+import sys
+import warnings
+from types import SimpleNamespace
+
+import gymnasium
+import pytest
+from conftest import ROOT
+
+from benchmarks import report
+
+PROGRAMS = sorted(
+    path.stem for path in (ROOT / "benchmarks").glob("*.py") if 'if __name__ == "__main__":' in path.read_text()
+)
+
+
+def test_help_helps_and_bad_arguments_are_told_in_a_line(monkeypatch, capsys):
+    def run(program: str, *arguments: str) -> tuple[int, str, str]:
+        """The program in this process, which has its imports already; its exit code and what it wrote."""
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
+        with pytest.raises(SystemExit) as end, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # runpy's, of modules that are imported already
+            runpy.run_module(f"benchmarks.{program}", run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    refusals = [(program, "--nonsense") for program in PROGRAMS]
+    refusals += [("baseline", "ENV", "--episodes", "0"), ("vae_input", "--rounds", "0"), ("doom", "MAX_STEPS", "RUN")]
+    for program in PROGRAMS:
+        code, out, error = run(program, "--help")
+        assert (code, error) == (0, ""), program
+        assert out.startswith(f"usage: python -m benchmarks.{program} "), program
+    for arguments in refusals:
+        code, out, error = run(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert "error: " in error.splitlines()[-1], arguments
+
+
+def test_results_are_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    report.store(SimpleNamespace(store=False), "rows", {"rows": [1]})
+    assert not list(tmp_path.iterdir())
+    assert "--store" in capsys.readouterr().out
+    with pytest.raises(TypeError):
+        report.store(SimpleNamespace(store=True), "rows", {"rows": [object()]})
+    assert not list(tmp_path.rglob("*.json"))
+    report.store(SimpleNamespace(store=True), "rows", {"rows": [1]})
+    stored = json.loads((tmp_path / "results/rows.json").read_text())
+    assert (stored["rows"], stored["machine"]["gymnasium"]) == ([1], gymnasium.__version__)
