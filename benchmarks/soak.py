@@ -5,8 +5,7 @@
 
 Each part runs in a process of its own on a tiny run (memory that is kept does not depend on what the networks have
 learned). Its memory, with that of its child processes, is read after each unit of work; the first third is left to
-caches that fill. Growth is the slope of a line through the rest. A whole run over all parts is stored in
-benchmarks/results/soak.json.
+caches that fill. Growth is the slope of a line through the rest. With --store writes benchmarks/results/soak.json.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import store
+from benchmarks.report import announce, command, store, with_store
 from utils import command_line, compute
 from utils import config as configuration
 from utils.environments import describe
@@ -150,7 +149,7 @@ def collection(folder: RunFolder, tick: Tick) -> None:
         def close(self):
             pass
 
-    settings = ["parallel_processes=1", "max_trials=1000000", "max_frames=10", f"exp_name={folder.path.name}_soak"]
+    settings = ["parallel_processes=1", "max_trials=100000", "max_frames=10", f"exp_name={folder.path.name}_soak"]
     config = configuration.load(folder.path / "config.yaml", settings)
     collect(config, RunFolder(folder.path.with_name(config.exp_name)), Ticking())
 
@@ -239,14 +238,14 @@ def measure(name: str, folder: Path, seconds: float) -> dict[str, float]:
 def _make_run(runs: Path, *settings: str) -> Path:
     """A tiny run, steps 1 to 4. Returns its folder."""
     for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
-        command = [sys.executable, str(ROOT / script), "--config", str(TINY), "--quiet", f"runs_folder={runs}"]
-        if subprocess.run([*command, *settings], cwd=ROOT).returncode:
+        script_command = [sys.executable, str(ROOT / script), "--config", str(TINY), "--quiet", f"runs_folder={runs}"]
+        if subprocess.run([*script_command, *settings], cwd=ROOT).returncode:
             raise UsageError(f"{script} failed on {TINY}; the lines above say why")
     return runs / "tiny"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = with_store(command("soak", __doc__))
     parser.add_argument("--seconds", type=float, default=120, help="for each part (%(default)s)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -255,13 +254,16 @@ def main() -> None:
         name, folder = arguments.one
         print(json.dumps(measure(name, Path(folder), arguments.seconds)))
         return
+    if arguments.store and set(arguments.parts) != set(PARTS):
+        raise UsageError("--store keeps a run of all parts: leave --parts out")
+    announce(arguments)
     rows = {}
     with tempfile.TemporaryDirectory(prefix="soak_") as runs:
         folder = _make_run(Path(runs))
         print(f"{'part':18} {'units':>8} {'MB then':>8} {'MB last':>8} {'KB a unit':>10} {'s a unit':>9}   a unit is")
         for name in arguments.parts:
-            command = [sys.executable, "-m", "benchmarks.soak", "--seconds", str(arguments.seconds)]
-            done = subprocess.run([*command, "--one", name, str(folder)], cwd=ROOT, capture_output=True, text=True)
+            part = [sys.executable, "-m", "benchmarks.soak", "--seconds", str(arguments.seconds)]
+            done = subprocess.run([*part, "--one", name, str(folder)], cwd=ROOT, capture_output=True, text=True)
             if done.returncode:
                 raise UsageError(f"{name} failed:\n{done.stderr.strip()}")
             row = json.loads(done.stdout.splitlines()[-1])
@@ -271,8 +273,7 @@ def main() -> None:
                 f"{row['kb_per_unit']:10.2f} {row['seconds_per_unit_at_the_end']:9.4f}   {PARTS[name].__doc__}",
                 flush=True,
             )
-    if set(rows) == set(PARTS):
-        store("soak", {"seconds": arguments.seconds, "parts": rows})
+    store(arguments, "soak", {"seconds": arguments.seconds, "parts": rows})
 
 
 if __name__ == "__main__":
