@@ -17,6 +17,7 @@ from utils.files import disk_is_full
 from utils.progress import Progress, duration
 from utils.run_folder import STEPS, RunFolder, opened, same_arguments
 
+ROOT = Path(__file__).resolve().parent.parent
 WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
 
 
@@ -24,11 +25,20 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The parser of a numbered script; `description` is its docstring."""
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument(
-        "--config", default="config/carracing.yaml", metavar="FILE", help="configuration of the run (%(default)s)"
+        "--config",
+        default=shown(ROOT / "config/carracing.yaml"),
+        metavar="FILE",
+        help="configuration of the run (%(default)s)",
     )
     result.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
     return result
+
+
+def shown(path: Path) -> str:
+    """`path` as it has to be written here: relative to the working directory where it is inside."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namespace]:
@@ -64,9 +74,9 @@ def say_how_to_watch(config: Config) -> None:
 def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
     film, scores = run.path / "videos/agent.webp", run.path / "score.json"
-    following = f"python render_agent.py {run.path} --random --film {film} --json {scores}"
+    following = f"python {shown(ROOT / 'render_agent.py')} {run.path} --random --film {film} --json {scores}"
     if number + 1 in STEPS:
-        following = f"python {STEPS[number + 1][1]} {same_arguments()}".rstrip()
+        following = f"python {shown(ROOT / STEPS[number + 1][1])} {same_arguments()}".rstrip()
     results = results | {
         "took": f"{duration(run.timings().get(number, 0))} in all",
         "next": following,
