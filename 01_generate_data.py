@@ -17,6 +17,11 @@ examples
   python 01_generate_data.py exp_name=second previous_run=runs/first rollout_policy=controller max_trials=250
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils import command_line
 from utils.collection import collect
 from utils.progress import Progress

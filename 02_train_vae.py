@@ -13,6 +13,11 @@ examples
   python 02_train_vae.py vae_num_epoch=20 vae_precision=float32
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils import command_line, compute
 
 

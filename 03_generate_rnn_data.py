@@ -12,6 +12,11 @@ examples
   python 03_generate_rnn_data.py exp_name=small parallel_processes=2 max_trials=50
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils import command_line, compute
 
 

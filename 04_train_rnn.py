@@ -13,6 +13,11 @@ examples
   python 04_train_rnn.py rnn_num_steps=500 rnn_batch_size=50
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils import command_line, compute
 
 

@@ -20,6 +20,11 @@ examples
   mpiexec -n 9 python 05_train_controller.py controller_num_generation=400
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils.evolution import one_thread  # noqa: F401  isort: skip
 from utils import command_line
 from utils.evolution import ranks

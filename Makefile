@@ -38,7 +38,7 @@ test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 benchmark: $(VENV)/.installed
-	$(PIP) '.[mpich,doom,benchmark]' \
+	$(PIP) -e '.[mpich,doom,benchmark]' \
 	  || echo "EnvPool or ViZDoom has no wheel for this system: rows will be missing"
 	$(VENV)/bin/python -m benchmarks.speed
 
@@ -66,15 +66,15 @@ $(VENV)/pyvenv.cfg: FORCE
 	esac
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
-	$(PIP) '.[mpich]'
+	$(PIP) -e '.[mpich]'
 	touch $@
 
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.installed
-	$(PIP) '.[mpich,$*]'
+	$(PIP) -e '.[mpich,$*]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
-	$(PIP) '.[mpich,doom,test]'
+	$(PIP) -e '.[mpich,doom,test]'
 	touch $@
 
 clean:

@@ -22,7 +22,11 @@ keys in the window
 
 import argparse
 import math
+import sys
 from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
 import numpy as np
 

@@ -26,6 +26,8 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+
 from utils import command_line, compute
 from utils.errors import UsageError
 from utils.evolution.ranks import usable_cores

@@ -81,7 +81,8 @@ def evolved(trained, tmp_path_factory) -> Path:
 
     def make(runs: Path) -> None:
         shutil.copytree(trained, runs)
-        done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1")
+        safe = ("env", "PYTHONSAFEPATH=1")  # which mpiexec's ranks inherit
+        done = step("05_train_controller.py", runs, "controller_num_generation=1", "--workers", "1", prefix=safe)
         assert done.returncode == 0, done.stderr
 
     return shared(tmp_path_factory, "evolved", make)

@@ -19,6 +19,7 @@ from utils.processes import open_standard_streams, stdout_is_gone
 from utils.progress import Progress, duration
 from utils.run_folder import STEPS, RunFolder, command, opened, same_arguments
 
+ROOT = Path(__file__).resolve().parent.parent
 WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
 
 
@@ -26,11 +27,20 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The parser of a numbered script; `description` is its docstring."""
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument(
-        "--config", default="config/carracing.yaml", metavar="FILE", help="configuration of the run (%(default)s)"
+        "--config",
+        default=shown(ROOT / "config/carracing.yaml"),
+        metavar="FILE",
+        help="configuration of the run (%(default)s)",
     )
     result.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
     return result
+
+
+def shown(path: Path) -> str:
+    """`path` as it has to be written here: relative to the working directory where it is inside."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namespace]:
@@ -66,9 +76,9 @@ def say_how_to_watch(config: Config) -> None:
 def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
     """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
     film, scores = run.path / "videos/agent.webp", run.path / "score.json"
-    following = command("render_agent.py", run.path, "--random", "--film", film, "--json", scores)
+    following = command(shown(ROOT / "render_agent.py"), run.path, "--random", "--film", film, "--json", scores)
     if number + 1 in STEPS:
-        following = command(STEPS[number + 1][1], *same_arguments())
+        following = command(shown(ROOT / STEPS[number + 1][1]), *same_arguments())
     results = results | {
         "took": f"{duration(run.timings().get(number, 0))} in all",
         "next": following,

@@ -14,6 +14,11 @@ examples
 """
 
 import argparse
+import sys
+from pathlib import Path
+
+if not __package__:  # called by its path; what Python then looks in first is this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
 from utils import command_line, compute
 from utils.errors import UsageError
