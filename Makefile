@@ -16,16 +16,16 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET
 .PHONY: quickstart demo test benchmark lint clean FORCE
 
 quickstart: $(VENV)/.installed
-	@extra=$$($(VENV)/bin/python -m utils.which $(CONFIG) extra) && \
+	@extra=$$($(VENV)/bin/python -m utils.which '$(CONFIG)' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
-	$(VENV)/bin/python 01_generate_data.py --config $(CONFIG)
-	$(VENV)/bin/python 02_train_vae.py --config $(CONFIG)
-	$(VENV)/bin/python 03_generate_rnn_data.py --config $(CONFIG)
-	$(VENV)/bin/python 04_train_rnn.py --config $(CONFIG)
-	$(VENV)/bin/python 05_train_controller.py --config $(CONFIG)
-	@run=$$($(VENV)/bin/python -m utils.which $(CONFIG) run) && set -x && \
-	$(VENV)/bin/python render_agent.py $$run --random --film $$run/videos/agent.webp --json $$run/score.json && \
-	$(VENV)/bin/python -m utils.figures $$run --episodes 20 && \
+	$(VENV)/bin/python 01_generate_data.py --config '$(CONFIG)'
+	$(VENV)/bin/python 02_train_vae.py --config '$(CONFIG)'
+	$(VENV)/bin/python 03_generate_rnn_data.py --config '$(CONFIG)'
+	$(VENV)/bin/python 04_train_rnn.py --config '$(CONFIG)'
+	$(VENV)/bin/python 05_train_controller.py --config '$(CONFIG)'
+	@run=$$($(VENV)/bin/python -m utils.which '$(CONFIG)' run) && set -x && \
+	$(VENV)/bin/python render_agent.py "$$run" --random --film "$$run/videos/agent.webp" --json "$$run/score.json" && \
+	$(VENV)/bin/python -m utils.figures "$$run" --episodes 20 && \
 	set +x && echo && \
 	echo "film            $$run/videos/agent.webp" && \
 	echo "scores          $$run/score.json" && \
