@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_what_is_left_behind(uninterrupted):
         assert file["parameters"].shape == ((6 + 12) * 3 + 3,)
         assert int(file["generation"]) == int(best["generation"])
         assert float(file["evaluation_mean"]) == float(best["evaluation_mean"])
+        assert str(file["gymnasium"]) == metadata.version("gymnasium")
     assert (folder / "learning_curve.png").stat().st_size > 1000
     assert list((folder / "tensorboard").glob("events*"))
     assert not list((folder / "parts").glob("*"))

@@ -1,5 +1,6 @@
 """A controller on disk: `parameters`, float32 (num_parameters,), and facts about them, as a plain `.npz`."""
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from utils.run_folder import RunFolder
 
 
 def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
-    write_npz(path, parameters=parameters.astype(np.float32), **facts)
+    """The facts are joined by the version of Gymnasium, whose rule scores are by."""
+    write_npz(path, parameters=parameters.astype(np.float32), gymnasium=metadata.version("gymnasium"), **facts)
 
 
 def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -> tuple[np.ndarray, str]:
