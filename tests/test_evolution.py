@@ -99,6 +99,7 @@ def test_a_finished_run_says_so_and_a_longer_one_goes_on(uninterrupted, tmp_path
     done = step(SCRIPT, runs, LONG)
     assert done.returncode == 0
     assert "8 generations are done" in done.stdout
+    assert "the best of 2 evaluations in the same 2 episodes" in done.stdout
     assert step(SCRIPT, runs, "controller_num_generation=9", "--workers", "1").returncode == 0
     assert fitness(runs).startswith(fitness(uninterrupted))
     assert len(fitness(runs).splitlines()) == 10

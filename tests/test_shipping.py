@@ -68,7 +68,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
         one = ("controller_num_generation=1", "--workers", "1")
         done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
         assert done.returncode == 0, done.stderr
-        assert "the best of 1 evaluations" in done.stdout
+        assert "its only evaluation, in 2 episodes" in done.stdout
 
     goes_on = [f"runs_folder={tmp_path}", "exp_name=further", f"previous_run={shipped.path}"]
     taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])

@@ -13,7 +13,7 @@ from utils.run_folder import RunFolder
 
 
 def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
-    """The facts are joined by the version of Gymnasium, whose rule scores are by."""
+    """Adds the version of Gymnasium to the facts: scores follow its rule."""
     write_npz(path, parameters=parameters.astype(np.float32), gymnasium=metadata.version("gymnasium"), **facts)
 
 

@@ -33,7 +33,7 @@ def memory_mb() -> float:
 
 
 def open_standard_streams() -> None:
-    """Opens those of stdin, stdout and stderr that are closed (`>&-`) on /dev/null. Otherwise the next files that are
+    """Opens each closed standard stream (`>&-`) on /dev/null. Otherwise the next files that are
     opened get their numbers, and what is printed is written into them."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

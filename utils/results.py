@@ -30,6 +30,8 @@ def of_controller(rows: list[dict], episodes: int) -> str:
     def score(row: dict) -> str:
         return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
 
+    if len(evaluated) == 1:
+        return f"mean of the population {score(best)}, its only evaluation, in {episodes} episodes"
     return (
         f"mean of the population {score(best)}, the best of {len(evaluated)} evaluations in the same {episodes} "
         f"episodes, so a little lucky; the last one {score(last)}"

@@ -140,7 +140,7 @@ class Training:
         return self.rows[-1]
 
     def take_over(self, before: Path, weights: Path) -> dict[str, float]:
-        """Makes weights and log in `before`, another run's folder of this step, those of this run, as they are.
+        """Copies weights and log from `before`, another run's folder of this step, without training.
 
         weights: this run's file. Returns the last row of the log.
         """

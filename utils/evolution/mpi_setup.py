@@ -119,7 +119,7 @@ def mpiexecs() -> list[str]:
 
 
 def choose_mpiexec(environment: Mapping[str, str]) -> str:
-    """The mpiexec of the library that the ranks will load. Raises `UsageError` where there is none."""
+    """The mpiexec of the library that the ranks will load. Raises `UsageError` if there is no such mpiexec."""
     MPI, found = load(), mpiexecs()
     if not found:
         raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")

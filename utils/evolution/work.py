@@ -30,7 +30,7 @@ class Part:
     dreamed: bool = False
 
 
-# Seeds from here to 2**32 are tracks for evaluation. Those of training, and of `render_agent.py`, are below.
+# Evaluation seeds lie from here to 2**32; seeds of training and of `render_agent.py` lie below.
 FIRST_EVALUATION_SEED = 2**31
 
 
