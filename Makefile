@@ -1,5 +1,6 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
 # make demo         set up and score the agent that ships, which has learned for longer
+# make install      set up alone, for what you run yourself: source .venv/bin/activate
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
@@ -13,7 +14,7 @@ VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 # All that runs here is .venv's: these would have Python or pip look, or install, elsewhere.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
 
-.PHONY: quickstart demo test benchmark lint clean FORCE
+.PHONY: quickstart demo install test benchmark lint clean FORCE
 
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.which '$(CONFIG)' extra) && \
@@ -34,6 +35,8 @@ quickstart: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/python render_agent.py pretrained/carracing
 
+install: $(VENV)/.installed
+
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
@@ -46,9 +49,10 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-# Looked at each time. One without pip or whose Python is gone, as after Ctrl-C or an upgrade, is made anew.
+# Looked at each time. One whose Python is gone, as after an upgrade, is made anew; one without pip, as after Ctrl-C,
+# gets it, and keeps what else is in it.
 $(VENV)/pyvenv.cfg: FORCE
-	@has=$$($(VENV)/bin/python -I -c 'import pip; $(VERSION)' 2>/dev/null); \
+	@has=$$($(VENV)/bin/python -I -c '$(VERSION)' 2>/dev/null); \
 	wanted=$$($(PYTHON) -I -c '$(VERSION)'); \
 	case "$$wanted" in \
 	  3.11|3.12|3.13) ;; \
@@ -61,6 +65,11 @@ $(VENV)/pyvenv.cfg: FORCE
 	  3.11|3.12|3.13) \
 	    if [ "$(origin PYTHON)" != file ] && [ "$$has" != "$$wanted" ]; then \
 	      echo "$(VENV) has Python $$has, $(PYTHON) is $${wanted:-not there}: rm -r $(VENV) first, or leave PYTHON= out" >&2; exit 2; \
+	    fi; \
+	    if ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	      $(VENV)/bin/python -m ensurepip --upgrade >/dev/null && $(VENV)/bin/python -m pip --version >/dev/null && \
+	        touch $(VENV)/pyvenv.cfg || \
+	        { echo "$(VENV) has no pip: rm -r $(VENV) first, then run this again" >&2; exit 2; }; \
 	    fi;; \
 	  *) echo "$(VENV) has Python $$has; 3.11, 3.12 or 3.13 is needed: rm -r $(VENV), then make PYTHON=python3.12" >&2; exit 2;; \
 	esac

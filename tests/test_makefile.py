@@ -33,12 +33,14 @@ def test_a_venv_that_does_not_work_is_made_anew_or_a_line_says_what_to_do(tmp_pa
     stamp, pip = tmp_path / ".venv/.installed", "PIP=echo install"
     target = (".venv/.installed", pip)
 
-    # Half made: Ctrl-C came before pip did.
+    # Half made: Ctrl-C came before pip did. What somebody else put there is still there afterwards.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
     stamp.touch()
+    (tmp_path / ".venv/theirs").touch()
     done = make(tmp_path, *target, PIP_USER="1", PYTHONHOME="/nowhere", PYTHONPATH=str(tmp_path), PYTHONSAFEPATH="1")
     assert done.returncode == 0, done.stderr
     assert "install -e .[mpich]" in done.stdout
+    assert (tmp_path / ".venv/theirs").exists()
     python = [tmp_path / ".venv/bin/python", "-m", "pip", "--version"]
     assert str(tmp_path) in subprocess.run(python, capture_output=True, text=True, check=True).stdout
 

@@ -89,7 +89,8 @@ def test_what_a_user_has_set_for_other_projects_changes_nothing(copy_of_trained,
     (home / "matplotlibrc").write_text("axes.facecolor: red\nfigure.figsize: 1, 1\n")
     for name, value in (
         ("HOME", home), ("KERAS_BACKEND", "jax"), ("MATPLOTLIBRC", home / "matplotlibrc"),
-        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"), ("KERAS_NNX_ENABLED", "true"),
+        ("TF_ENABLE_ONEDNN_OPTS", "0"), ("ONEDNN_MAX_CPU_ISA", "SSE41"), ("KERAS_MAX_EPOCHS", "0"),
     ):  # fmt: skip
         monkeypatch.setenv(name, str(value))
     for script, network in (("02_train_vae.py", "vae"), ("04_train_rnn.py", "rnn")):

@@ -28,13 +28,19 @@ def parser(description: str) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument(
         "--config",
-        default=shown(ROOT / "config/carracing.yaml"),
+        default=_default_config(),
         metavar="FILE",
         help="configuration of the run (%(default)s)",
     )
     result.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
     return result
+
+
+def _default_config() -> str:
+    """The one in the current folder, or else the project's own."""
+    here = "config/carracing.yaml"
+    return here if Path(here).exists() else shown(ROOT / here)
 
 
 def shown(path: Path) -> str:

@@ -5,6 +5,8 @@ import sys
 
 from utils.errors import UsageError
 
+# What a shell may set that changes results, or makes the bfloat16 that `precision` chooses fail.
+_CHANGES_RESULTS = ("TF_XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _running_before_fork = False
 _cut_off = False  # whether TensorFlow ran in the process that this one was forked from: its threads are not here
 
@@ -53,7 +55,9 @@ def start_tensorflow(threads: int | None = None):
     """
     check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    for name in _CHANGES_RESULTS:
+        os.environ.pop(name, None)
     forget_notebook_backend()
     _settle_keras()
     if threads:
@@ -90,6 +94,8 @@ def _settle_keras() -> None:
                 "set KERAS_BACKEND=tensorflow, and these in ~/.keras/keras.json"
             )
         return
+    for name in [name for name in os.environ if name.startswith("KERAS_")]:  # KERAS_NNX_ENABLED and others
+        del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = os.devnull  # there is no keras.json in it, and none can be written
 

@@ -25,7 +25,7 @@ def check() -> None:
     if rule() != RULE:
         raise UsageError(
             f"gymnasium {gymnasium.__version__} has another CarRacing rule than 1.1 to 1.4, by which scores here "
-            "are measured: pip install -c constraints.txt 'gymnasium[box2d]'"
+            "are measured: pip install 'gymnasium[box2d]>=1.1,<1.5'"
         )
 
 
