@@ -10,7 +10,7 @@ from utils.environments import describe
 from utils.episodes import Rollout, Series
 from utils.errors import UsageError
 from utils.files import write_json
-from utils.run_folder import RunFolder, previous
+from utils.run_folder import RunFolder, came_without_training, previous
 
 
 def check(config: Config, run: RunFolder, step: int) -> None:
@@ -102,11 +102,11 @@ def fingerprint(*paths: Path) -> str:
 
 def _check_trained_here(run: RunFolder, step: int) -> None:
     """Raises `UsageError` if V's or M's weights are there without a state to train on from, as in a shipped agent."""
-    folder, weights = run.step_folder(step), run.vae_weights if step == 2 else run.rnn_weights
-    if weights.exists() and not weights.with_suffix(".json").exists() and not (folder / "state.npz").exists():
+    weights = run.vae_weights if step == 2 else run.rnn_weights
+    if came_without_training(weights):
         raise UsageError(
-            f"{weights} came without its training state, as shipped agents do: delete {folder} to train anew, or train "
-            f"on from it in a run of your own with {shlex.quote(f'previous_run={run.path}')}"
+            f"{weights} came without its training state, as shipped agents do: delete {weights.parent} to train anew, "
+            f"or train on from it in a run of your own with {shlex.quote(f'previous_run={run.path}')}"
         )
 
 

@@ -128,9 +128,7 @@ class RunFolder:
         return not self._is_shipped() or self.rollout(0).exists()
 
     def _is_shipped(self) -> bool:
-        """`utils.shipping` leaves behind what V trains on from, and the note of when V was written."""
-        note, state = self.vae_weights.with_suffix(".json"), self.vae / "state.npz"
-        return self.vae_weights.exists() and not note.exists() and not state.exists()
+        return came_without_training(self.vae_weights)
 
     def require_episodes(self, paths: list[Path], kind: type[Rollout] | type[Series], step: int) -> None:
         """Raises `UsageError` when some that `step` should have left are missing or truncated."""
@@ -144,6 +142,12 @@ class RunFolder:
             raise UsageError(
                 f"{self.step_folder(step)} has {len(paths) - missing} of {len(paths)} episodes; {remedy} first"
             )
+
+
+def came_without_training(weights: Path) -> bool:
+    """`utils.shipping` leaves behind the state that V or M trains on from, and the note of when they were written."""
+    note, state = weights.with_suffix(".json"), weights.parent / "state.npz"
+    return weights.exists() and not note.exists() and not state.exists()
 
 
 def command(*words: object) -> str:
