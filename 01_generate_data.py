@@ -22,16 +22,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils import command_line
-from utils.collection import collect
-from utils.progress import Progress
+from utils.data.collect import collect
+from utils.run import cli
+from utils.system.progress import Progress
 
 
 def main() -> None:
-    with command_line.step(1, __doc__) as (config, run, results):
+    with cli.step(1, __doc__) as (config, run, results):
         frames = collect(config, run, Progress("rollouts", "episodes"))
         results["rollouts"] = f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}"
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -18,15 +18,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils import command_line, compute
+from utils.run import cli
+from utils.system import compute
 
 
 def main() -> None:
-    with command_line.step(2, __doc__) as (config, run, results):
+    with cli.step(2, __doc__) as (config, run, results):
         compute.start_tensorflow()
-        from utils.progress import Progress
-        from utils.results import of_vae
-        from utils.vae_training import train_vae
+        from utils.run.summaries import of_vae
+        from utils.system.progress import Progress
+        from utils.training.train_vae import train_vae
 
         last = train_vae(config, run, Progress("V", "images"))
         results["V"] = f"{of_vae(last)}: {run.vae_weights}"
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -17,18 +17,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils import command_line, compute
+from utils.run import cli
+from utils.system import compute
 
 
 def main() -> None:
-    with command_line.step(3, __doc__) as (config, run, results):
+    with cli.step(3, __doc__) as (config, run, results):
         compute.start_tensorflow()
-        from utils.encoding import encode_rollouts
-        from utils.progress import Progress
+        from utils.data.encode import encode_rollouts
+        from utils.system.progress import Progress
 
         frames = encode_rollouts(config, run, Progress("series", "episodes"))
         results["series"] = f"{config.num_episodes} episodes, {frames} frames in {run.series}"
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

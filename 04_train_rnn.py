@@ -18,16 +18,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils import command_line, compute
+from utils.run import cli
+from utils.system import compute
 
 
 def main() -> None:
-    with command_line.step(4, __doc__) as (config, run, results):
+    with cli.step(4, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.environments import describe
-        from utils.progress import Progress
-        from utils.results import of_rnn
-        from utils.rnn_training import train_rnn
+        from utils.run.summaries import of_rnn
+        from utils.system.progress import Progress
+        from utils.training.train_rnn import train_rnn
 
         last = train_rnn(config, run, Progress("M", "steps"))
         results["M"] = f"{of_rnn(last, describe(config.env_name).predicts)}: {run.rnn_weights}"
@@ -35,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -25,17 +25,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils.evolution import one_thread  # noqa: F401  isort: skip
-from utils import command_line
+from utils.evolution import single_thread_blas  # noqa: F401  isort: skip
 from utils.evolution import ranks
 from utils.evolution.session import evolve
+from utils.run import cli
 
 
 def main() -> int:
-    parser = command_line.parser(__doc__)
+    parser = cli.parser(__doc__)
     ranks.worker_option(parser)
     return evolve(parser)
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -30,13 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH
 
 import numpy as np
 
-from utils import command_line, compute
-from utils.errors import UsageError
-from utils.files import user_path, write_json
-from utils.prerequisites import check_agent
-from utils.progress import Progress
-from utils.results import statistics
-from utils.run_folder import RunFolder
+from utils.run import cli
+from utils.run.folder import RunFolder
+from utils.run.provenance import check_agent
+from utils.run.summaries import statistics
+from utils.system import compute
+from utils.system.errors import UsageError
+from utils.system.files import user_path, write_json
+from utils.system.progress import Progress
 
 
 def main() -> None:
@@ -49,20 +50,20 @@ def main() -> None:
     if arguments.film:
         check_film_path(arguments.film)
     compute.start_tensorflow()
-    from utils import watching
-    from utils.agent import Agent
-    from utils.agent_file import load_parameters
+    from utils.agent import evaluate
+    from utils.agent.agent import Agent
+    from utils.agent.checkpoints import load_parameters
 
     agent = Agent(config, run)
     parameters, which = load_parameters(run, agent.num_parameters)
     description = agent.description
     print(f"{run.path}: controller: {which}")
-    jobs = watching.jobs_on(arguments.seed, arguments.episodes)
+    jobs = evaluate.jobs_on(arguments.seed, arguments.episodes)
     max_steps = arguments.steps or description.max_steps
     temperature = arguments.temperature or config.controller_temperature
     if arguments.window:
-        from utils.playing import DreamPlay, Game, RealPlay
-        from utils.window import Window
+        from utils.play.game import DreamPlay, Game, RealPlay
+        from utils.play.window import Window
 
         window = Window(f"World Models: {run.path}", description)
         game = Game(
@@ -80,13 +81,13 @@ def main() -> None:
         return
 
     drive = (agent, parameters, jobs, arguments.stock, max_steps)
-    outcomes = outcomes_of_agent = watching.score(*drive, Progress("agent", "episodes"))
+    outcomes = outcomes_of_agent = evaluate.score(*drive, Progress("agent", "episodes"))
     name = "the unmodified environment" if arguments.stock else description.env_id
     report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
     _say("agent", report["agent"], description.course)
     if arguments.random:
         explore = description.explorations[description.baseline]
-        outcomes = watching.score_exploration(
+        outcomes = evaluate.score_exploration(
             description, explore, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
         )
         report["random"] = _summary(jobs, outcomes)
@@ -96,7 +97,7 @@ def main() -> None:
         print(f"scores in {arguments.json}")
     if arguments.film:
         median = _median(outcomes_of_agent)
-        moments = watching.film(*drive, Progress("film", "episodes"), median)
+        moments = evaluate.film(*drive, Progress("film", "episodes"), median)
         frames = [compose(moment, description.action_names) for moment in moments]
         save_film(frames, arguments.film, description.steps_a_second / STEPS_A_FRAME)
         filmed, total = f"{description.course} {jobs[median].env_seed}", moments[-1].score
@@ -105,9 +106,9 @@ def main() -> None:
 
 def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
     """Scores the agent in its dream, and films it there."""
-    from utils.dreams.rollouts import Dreams
+    from utils.dreams.evaluator import Dreams
     from utils.figures.film import STEPS_A_FRAME, compose, save_film
-    from utils.playing import DreamPlay, Game
+    from utils.play.game import DreamPlay, Game
 
     dreams = Dreams(agent, run)
     dreams.temperature = temperature
@@ -191,4 +192,4 @@ def _say(who: str, summary: dict, where: str) -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

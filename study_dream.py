@@ -28,12 +28,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils import command_line, compute
-from utils.errors import UsageError
 from utils.evolution.ranks import usable_cores
-from utils.files import user_path, write_csv
-from utils.prerequisites import check_world
-from utils.run_folder import RunFolder
+from utils.run import cli
+from utils.run.folder import RunFolder
+from utils.run.provenance import check_world
+from utils.system import compute
+from utils.system.errors import UsageError
+from utils.system.files import user_path, write_csv
 
 
 def main() -> None:
@@ -58,9 +59,9 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     compute.start_tensorflow()
     import numpy as np
 
-    from utils.agent import Agent
-    from utils.agent_file import load_unchosen
-    from utils.dreams import baselines, quality, recorded
+    from utils.agent.agent import Agent
+    from utils.agent.checkpoints import load_unchosen
+    from utils.dreams import baselines, open_loop, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
     agent, training = Agent(config, run), recorded.training_paths(config, run)
@@ -72,12 +73,12 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     else:
         real = recorded.held_out(config, run)
         print(f"{len(real)} held-out episodes")
-    windows = quality.dream_windows(agent, real, arguments.temperature, parameters)
-    fitted = baselines.fit(training, quality.HORIZONS, quality.WATCHED) if training else None
-    rows = quality.table(windows, fitted)
+    windows = open_loop.dream_windows(agent, real, arguments.temperature, parameters)
+    fitted = baselines.fit(training, open_loop.HORIZONS, open_loop.WATCHED) if training else None
+    rows = open_loop.table(windows, fitted)
     write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
     print(f"{len(windows.real)} windows")
-    print(quality.text(rows, agent.description.predicts, len(training)))
+    print(open_loop.text(rows, agent.description.predicts, len(training)))
     if not training:
         print(f"{run.series} has no episodes: there is nothing to fit the baselines on that M is compared with")
     count = min(arguments.windows, len(windows.real))
@@ -104,9 +105,9 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
         temperatures.check_training(run, arguments.temperatures, arguments.overrides)
         for temperature in arguments.temperatures:
             beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
-            rows += temperatures.evaluate(beside, [temperature], arguments.episodes, arguments.steps)
+            rows += temperatures.evaluate_run(beside, [temperature], arguments.episodes, arguments.steps)
     else:
-        rows = temperatures.evaluate(run, arguments.temperatures, arguments.episodes, arguments.steps)
+        rows = temperatures.evaluate_run(run, arguments.temperatures, arguments.episodes, arguments.steps)
     _print(rows, "temperature")
     temperatures.save_table(rows, folder / "temperatures.csv", title, arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
@@ -176,4 +177,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -6,11 +6,12 @@ With --store writes benchmarks/results/baseline_NAME_POLICY.json with every scor
 """
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils import command_line, compute
 from utils.environments import describe
-from utils.errors import UsageError
-from utils.progress import Progress
-from utils.results import statistics
+from utils.run import cli
+from utils.run.summaries import statistics
+from utils.system import compute
+from utils.system.errors import UsageError
+from utils.system.progress import Progress
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
     announce(arguments)
     compute.start_tensorflow()
-    from utils.watching import FIRST_TRACK, jobs_on, score_exploration
+    from utils.agent.evaluate import FIRST_TRACK, jobs_on, score_exploration
 
     description = describe(arguments.env_name)
     policy = arguments.policy or description.baseline
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measurements import measure_one, per_second
-from utils import command_line, compute, config
+from utils.agent.rollouts import ExplorationPolicy, Job, run
 from utils.environments import describe
 from utils.environments.take_cover import MAX_STEPS
-from utils.rollouts import ExplorationPolicy, Job, run
-from utils.run_folder import RunFolder
+from utils.run import cli, config
+from utils.run.folder import RunFolder
+from utils.system import compute
 
 CONFIG = "config/doom_take_cover.yaml"
 LANES = 16  # games that a process keeps going
@@ -63,7 +64,7 @@ def _environments(lanes: int) -> float:
 
 def _agent(run_folder: Path):
     compute.start_tensorflow(threads=1)
-    from utils.agent import Agent
+    from utils.agent.agent import Agent
 
     return Agent(config.load(CONFIG), RunFolder(run_folder))
 
@@ -78,7 +79,7 @@ def agent_ours(run_folder: Path) -> float:
 def dream_ours(run_folder: Path) -> float:
     """32 candidates in 16 dreams each, none of which ends early."""
     agent = _agent(run_folder)
-    from utils.dreams.rollouts import Dreams
+    from utils.dreams.evaluator import Dreams
 
     agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the end's logit
     dreams = Dreams(agent, RunFolder(run_folder))
@@ -89,4 +90,4 @@ def dream_ours(run_folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    command_line.call(lambda: measure_one("doom", __doc__, globals()), timed=False)
+    cli.call(lambda: measure_one("doom", __doc__, globals()), timed=False)

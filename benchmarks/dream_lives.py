@@ -10,10 +10,11 @@ episodes. With --store writes benchmarks/results/dream_lives_RUN.json.
 import numpy as np
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils import command_line, compute
-from utils.files import user_path
-from utils.progress import Progress
-from utils.run_folder import RunFolder
+from utils.run import cli
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.files import user_path
+from utils.system.progress import Progress
 
 
 def main() -> None:
@@ -23,9 +24,9 @@ def main() -> None:
     arguments = parser.parse_args()
     announce(arguments)
     compute.start_tensorflow()
-    from utils.agent import Agent
-    from utils.agent_file import load_unchosen
-    from utils.watching import FIRST_TRACK, jobs_on, score, score_exploration
+    from utils.agent.agent import Agent
+    from utils.agent.checkpoints import load_unchosen
+    from utils.agent.evaluate import FIRST_TRACK, jobs_on, score, score_exploration
 
     folder = RunFolder(arguments.run)
     config = folder.read_config()
@@ -50,7 +51,7 @@ def main() -> None:
         _say(name, table[name])
     outcomes = score(agent, controller, jobs, False, description.max_steps, Progress("agent", "episodes"))
     table["agent"] = _row([outcome.steps for outcome in outcomes])
-    from utils.dreams.rollouts import Dreams
+    from utils.dreams.evaluator import Dreams
 
     dreams = Dreams(agent, folder)
     for temperature in temperatures:
@@ -63,7 +64,7 @@ def main() -> None:
 
 def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.ndarray:
     """Lives of a policy that sees nothing, all in one batch."""
-    from utils.dreams.world import DreamWorld
+    from utils.dreams.batch import DreamWorld
 
     world = DreamWorld(agent.config, folder, len(jobs))
     policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
@@ -89,4 +90,4 @@ def _say(name: str, row: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -9,9 +9,9 @@ Each kind plays 24 episodes of 300 frames (tracks 0 to 23). The kinds that the p
 import numpy as np
 
 from benchmarks.report import announce, command, store, with_store
-from utils import command_line
 from utils.environments import describe
 from utils.environments.car_racing.exploration import EXPLORATIONS
+from utils.run import cli
 
 EPISODES, FRAMES = 24, 300
 
@@ -114,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

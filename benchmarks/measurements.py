@@ -13,10 +13,11 @@ import numpy as np
 
 from benchmarks.driver import driven_actions
 from benchmarks.report import command
-from utils import command_line, compute, config
+from utils.agent.rollouts import Job, run
 from utils.environments import describe
-from utils.rollouts import Job, run
-from utils.run_folder import RunFolder
+from utils.run import cli, config
+from utils.run.folder import RunFolder
+from utils.system import compute
 
 CONFIG = "config/carracing.yaml"
 CAR = "WorldModels/CarRacing-v3"
@@ -87,7 +88,7 @@ def environment_ours(_) -> float:
 
 def _agent(run_folder: Path, overrides: list[str] = ()):
     compute.start_tensorflow(threads=1)
-    from utils.agent import Agent
+    from utils.agent.agent import Agent
 
     return Agent(config.load(CONFIG, overrides), RunFolder(run_folder))
 
@@ -187,7 +188,7 @@ def agent_ours(run_folder: Path) -> float:
 def dream_ours(run_folder: Path) -> float:
     """Rollouts of 32 candidates in 16 dreams each, as a part of config/carracing_dream.yaml."""
     agent = _agent(run_folder)
-    from utils.dreams.rollouts import Dreams
+    from utils.dreams.evaluator import Dreams
 
     dreams = Dreams(agent, RunFolder(run_folder))
     candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
@@ -214,8 +215,8 @@ def _training(batches, train_step, steps: int, items: int) -> float:
 def _vae(run_folder: Path, in_memory: bool) -> float:
     compute.start_tensorflow()
     from models.vae import build_vae
-    from utils.frame_stream import FrameStream, prefetched
-    from utils.vae_training import make_train_step
+    from utils.data.frames import FrameStream, prefetched
+    from utils.training.train_vae import make_train_step
 
     settings = config.load(CONFIG)
     train_step, _ = make_train_step(build_vae(32, compute.precision("auto"), 0), settings)
@@ -228,8 +229,8 @@ def _vae(run_folder: Path, in_memory: bool) -> float:
 
 def _rnn(run_folder: Path, in_memory: bool) -> float:
     compute.start_tensorflow()
-    from utils.frame_stream import prefetched
-    from utils.rnn_training import SequenceSet, build_rnn, make_steps
+    from utils.data.frames import prefetched
+    from utils.training.train_rnn import SequenceSet, build_rnn, make_steps
 
     settings = config.load(CONFIG)
     train_step, *_ = make_steps(build_rnn(settings), settings)
@@ -260,8 +261,8 @@ def rnn_dealt(run_folder: Path) -> float:
 
 
 def rollouts_two_processes(_) -> float:
-    from utils.collection import collect
-    from utils.progress import Progress
+    from utils.data.collect import collect
+    from utils.system.progress import Progress
 
     settings = config.load(CONFIG, ["parallel_processes=2", "max_trials=60"])
     with tempfile.TemporaryDirectory() as folder:
@@ -273,8 +274,8 @@ def rollouts_two_processes(_) -> float:
 
 def encoder_all_cores(run_folder: Path) -> float:
     compute.start_tensorflow()
-    from utils.encoding import BATCH, batched, make_encoder
-    from utils.vae_training import load_vae
+    from utils.data.encode import BATCH, batched, make_encoder
+    from utils.training.train_vae import load_vae
 
     encode = make_encoder(load_vae(config.load(CONFIG), RunFolder(run_folder)))
     obs = np.random.default_rng(0).integers(0, 256, (BATCH * 10, 64, 64, 3), np.uint8)
@@ -286,8 +287,8 @@ def encoder_all_cores(run_folder: Path) -> float:
 def series_written(run_folder: Path) -> float:
     """What step 3 does once TensorFlow is there: 400 episodes, the run's 40 under ten names."""
     compute.start_tensorflow()
-    from utils.encoding import encode_rollouts
-    from utils.progress import Progress
+    from utils.data.encode import encode_rollouts
+    from utils.system.progress import Progress
 
     settings = config.load(CONFIG, ["parallel_processes=2", "max_trials=200"])
     with tempfile.TemporaryDirectory() as folder:
@@ -303,4 +304,4 @@ def series_written(run_folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    command_line.call(lambda: measure_one("measurements", __doc__, globals()), timed=False)
+    cli.call(lambda: measure_one("measurements", __doc__, globals()), timed=False)

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.driver import StockSometimesDrawn, drive
 from benchmarks.report import announce, command, store, with_store
-from utils import command_line
 from utils.environments import describe
+from utils.run import cli
 
 TRACKS, STEPS, OPENING = 20, 1000, 50
 CAR = (slice(50, 60), slice(29, 35))  # rows and columns
@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -11,7 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from utils.files import write_json
+from utils.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils import command_line, compute
-from utils.files import user_path
+from utils.run import cli
+from utils.system import compute
+from utils.system.files import user_path
 
 FIRST_SEED = 1000
 KINDS = {  # environment and precision of V
@@ -32,11 +33,11 @@ PROCESSES = 2
 
 def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[float]:
     compute.start_tensorflow(threads=1)
-    from utils.agent import Agent
-    from utils.agent_file import load_parameters
-    from utils.progress import Progress
-    from utils.run_folder import RunFolder
-    from utils.watching import jobs_on, score
+    from utils.agent.agent import Agent
+    from utils.agent.checkpoints import load_parameters
+    from utils.agent.evaluate import jobs_on, score
+    from utils.run.folder import RunFolder
+    from utils.system.progress import Progress
 
     stock, precision = KINDS[kind]
     run = RunFolder(folder)
@@ -97,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -11,11 +11,11 @@ import time
 import numpy as np
 
 from benchmarks.report import RESULTS, announce, command, store, with_store
-from utils import command_line
+from utils.agent.rollouts import ExplorationPolicy, Job, run
 from utils.environments import describe
 from utils.environments.take_cover import MAX_STEPS, TakeCover
 from utils.figures.style import Sheet, save
-from utils.rollouts import ExplorationPolicy, Job, run
+from utils.run import cli
 
 SCREENS = ("RES_160X120", "RES_200X150", "RES_320X240", "RES_640X480")
 GAMES, SHOWN, SIDE, ROW_TITLE = 20, 8, 128, 70
@@ -75,4 +75,4 @@ def _save(pictures: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import announce, command, store, with_store
-from utils import command_line, compute
-from utils import config as configuration
 from utils.environments import describe
-from utils.errors import UsageError
-from utils.run_folder import RunFolder
+from utils.run import cli
+from utils.run import config as configuration
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "tests/tiny.yaml"
@@ -63,7 +64,7 @@ def _resets(env_name: str, tick: Tick) -> None:
 
 def take_cover_deaths(folder: RunFolder, tick: Tick) -> None:
     """a game that is killed, and the next one"""
-    from utils.environments.description import EpisodeLost
+    from utils.environments.spec import EpisodeLost
 
     env = describe("WorldModels/TakeCover-v0").make()
     while True:
@@ -89,9 +90,9 @@ def driving(folder: RunFolder, tick: Tick) -> None:
 
 def _generations(folder: RunFolder, tick: Tick, dreamed: bool, max_steps: int) -> None:
     compute.start_tensorflow(threads=1)
-    from utils.evolution.work import Part
+    from utils.agent.rollouts import Job
+    from utils.evolution.tasks import Part
     from utils.evolution.worker import Player
-    from utils.rollouts import Job
 
     player = Player(folder.read_config(), folder)
     rng = np.random.default_rng(0)
@@ -107,36 +108,36 @@ def _generations(folder: RunFolder, tick: Tick, dreamed: bool, max_steps: int) -
 
 def vae_checkpoints(folder: RunFolder, tick: Tick) -> None:
     """a checkpoint of V with its pictures, every few steps"""
-    _checkpoints("utils.vae_training", "train_vae", folder, tick, ("vae_num_epoch=100000",))
+    _checkpoints("utils.training.train_vae", "train_vae", folder, tick, ("vae_num_epoch=100000",))
 
 
 def rnn_checkpoints(folder: RunFolder, tick: Tick) -> None:
     """a checkpoint of M with its pictures, every few steps"""
-    _checkpoints("utils.rnn_training", "train_rnn", folder, tick, ("rnn_num_steps=10000000",))
+    _checkpoints("utils.training.train_rnn", "train_rnn", folder, tick, ("rnn_num_steps=10000000",))
 
 
 def _checkpoints(module: str, function: str, folder: RunFolder, tick: Tick, settings: tuple[str, ...]) -> None:
     compute.start_tensorflow()
     import importlib
 
-    from utils import training
-    from utils.progress import Progress
+    from utils.system.progress import Progress
+    from utils.training import trainer
 
-    training.PICTURE_SECONDS = 0.0
-    save = training.Training.save
+    trainer.PICTURE_SECONDS = 0.0
+    save = trainer.Training.save
 
     def save_and_tick(self, drawing):
         save(self, drawing)
         tick()
 
-    training.Training.save = save_and_tick
+    trainer.Training.save = save_and_tick
     config = configuration.load(folder.path / "config.yaml", [*settings, "checkpoint_seconds=0.0001"])
     getattr(importlib.import_module(module), function)(config, folder, Progress(module, "steps"))
 
 
 def collection(folder: RunFolder, tick: Tick) -> None:
     """an episode of 10 steps, collected by one process"""
-    from utils.collection import collect
+    from utils.data.collect import collect
 
     class Ticking:
         def start(self, total):
@@ -277,4 +278,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main, timed=False)
+    cli.call(main, timed=False)

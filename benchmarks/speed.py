@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks.doom import CONFIG as DOOM_CONFIG
 from benchmarks.measurements import CONFIG
 from benchmarks.report import announce, at_least_1, command, into_readme, store, with_store
-from utils import command_line
-from utils.errors import UsageError
+from utils.run import cli
+from utils.system.errors import UsageError
 
 # The original: seconds a generation of 64 x 16 episodes on 64 cores, published with its learning curve.
 ORIGINAL_SECONDS, ORIGINAL_CORES = 2238, 64
@@ -174,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

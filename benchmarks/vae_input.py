@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils import command_line, compute, episodes
-from utils.collection import collect
-from utils.config import load
-from utils.episodes import Rollout
-from utils.frame_stream import FrameStream, prefetched
-from utils.progress import Progress
-from utils.run_folder import RunFolder
+from utils.data.collect import collect
+from utils.data.frames import FrameStream, prefetched
+from utils.run import cli, episodes
+from utils.run.config import load
+from utils.run.episodes import Rollout
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.progress import Progress
 
 STEPS, WARM_UP = 60, 5
 
@@ -38,7 +39,7 @@ def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, f
     config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=1000"])
     tf = compute.start_tensorflow()
     from models.vae import build_vae
-    from utils.vae_training import make_train_step
+    from utils.training.train_vae import make_train_step
 
     train_step, _ = make_train_step(build_vae(config.z_size, precision, 0), config)
     paths = sorted(folder.glob("episode_*.npz")) * copies
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

@@ -16,8 +16,8 @@ TINY = ROOT / "tests" / "tiny.yaml"
 
 import pytest  # noqa: E402
 
-from utils import compute  # noqa: E402
-from utils.files import locked  # noqa: E402
+from utils.system import compute  # noqa: E402
+from utils.system.files import locked  # noqa: E402
 
 compute.start_tensorflow()
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from utils import config
-from utils.errors import UsageError
-from utils.files import user_path
+from utils.run import config
+from utils.system.errors import UsageError
+from utils.system.files import user_path
 
 CHAPTER = "config/carracing.yaml"
 

@@ -16,7 +16,7 @@ import utils.environments  # noqa: F401  registers the ids
 from models.controller import num_parameters
 from models.dream import Dream, DreamRollout
 from models.mdn_rnn import MDNRNN
-from utils.errors import UsageError
+from utils.system.errors import UsageError
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
 DREAM = "WorldModels/Dream-v0"
@@ -175,7 +175,7 @@ def lived(envs):
 
 
 if __name__ == "__main__":
-    from utils.errors import UsageError
+    from utils.system.errors import UsageError
 
     found = {"forked": lived(vector(2))}
     found["single"] = []
@@ -189,7 +189,7 @@ if __name__ == "__main__":
     except UsageError as error:
         found["refused"] = str(error)
 
-    from utils import config
+    from utils.run import config
     from utils.environments import describe
 
     found["curve"] = len(describe("WorldModels/CarRacing-v3").published_curves[0].points())

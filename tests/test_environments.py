@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from benchmarks.driver import StockSometimesDrawn, drive, steer_towards
 from utils.environments import describe
 from utils.environments.car_racing.exploration import EXPLORATIONS
-from utils.errors import UsageError
+from utils.system.errors import UsageError
 
 CAR = "WorldModels/CarRacing-v3"
 
@@ -220,7 +220,7 @@ def test_another_gymnasium_that_scores_by_another_rule_is_refused(tmp_path, old,
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from utils.environments import describe\n"
-        "from utils.errors import UsageError\n"
+        "from utils.system.errors import UsageError\n"
         f"description = describe({CAR!r})\n"
         "for make in (description.make, description.make_stock):\n"
         "    try:\n"

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from utils import episodes
-from utils.episodes import Rollout, Series
-from utils.errors import UsageError
-from utils.frame_stream import FrameStream, prefetched
+from utils.data.frames import FrameStream, prefetched
+from utils.run import episodes
+from utils.run.episodes import Rollout, Series
+from utils.system.errors import UsageError
 
 
 def rollout(length: int, first: int = 0) -> Rollout:

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, call, children, command, step
 
-from utils import config
-from utils.errors import UsageError
+from utils.agent.rollouts import Patience
 from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.evolution.state import Draws, EvolutionState
-from utils.evolution.work import evaluation_parts, generation_parts
-from utils.rollouts import Patience
-from utils.run_folder import RunFolder
+from utils.evolution.tasks import evaluation_parts, generation_parts
+from utils.run import config
+from utils.run.folder import RunFolder
+from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
 MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
@@ -179,7 +179,7 @@ def test_too_few_ranks_and_no_mpi_are_a_line(trained, tmp_path, copy_of_trained)
     hidden.symlink_to(sys.executable)
     nowhere = (
         "import shutil, sys; shutil.which = lambda *_, **__: None; from utils.evolution import ranks\n"
-        "from utils.errors import UsageError\n"
+        "from utils.system.errors import UsageError\n"
         "try: ranks.launch(2, None)\nexcept UsageError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", nowhere], cwd=ROOT, capture_output=True, text=True)

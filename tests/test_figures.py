@@ -14,15 +14,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from models.mdn_rnn import MDNRNN
 from models.vae import information
-from utils import watching
+from utils.agent import evaluate
 from utils.environments import describe
-from utils.episodes import Series
 from utils.figures import memory
-from utils.figures.story import FIGURES
-from utils.figures.subject import Subject
-from utils.progress import Progress, duration
-from utils.run_folder import RunFolder
-from utils.shipping import ship
+from utils.figures.catalogue import FIGURES
+from utils.figures.inputs import Subject
+from utils.run.episodes import Series
+from utils.run.export import ship
+from utils.run.folder import RunFolder
+from utils.system.progress import Progress, duration
 
 
 def draw(*arguments):
@@ -130,8 +130,8 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
 
 def test_ways_are_where_the_car_was(evolved):
     subject = Subject(RunFolder(evolved / "tiny"))
-    jobs = watching.jobs_on(1000, 3)
-    outcomes, ways, lines = watching.ways(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
+    jobs = evaluate.jobs_on(1000, 3)
+    outcomes, ways, lines = evaluate.ways(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
     for job, outcome, way, line in zip(jobs, outcomes, ways, lines):
         assert way.shape == (outcome.steps, 2)
         env = describe("WorldModels/CarRacing-v3").make()

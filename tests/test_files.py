@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from utils import seeding
-from utils.errors import UsageError
-from utils.files import link_or_copy, locked, remove_leftovers, written_aside
+from utils.system import seeding
+from utils.system.errors import UsageError
+from utils.system.files import link_or_copy, locked, remove_leftovers, written_aside
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -40,7 +40,7 @@ def test_leftovers_of_a_killed_process_go(tmp_path):
 
 def test_a_folder_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     hold = (
-        "import pathlib, sys, time; from utils.files import locked\n"
+        "import pathlib, sys, time; from utils.system.files import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True)

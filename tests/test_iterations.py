@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import step
 
-from utils import episodes
-from utils.agent_file import load_parameters
+from utils.agent.checkpoints import load_parameters
 from utils.dreams import iterations
-from utils.episodes import Rollout
-from utils.errors import UsageError
-from utils.run_folder import RunFolder
-from utils.shipping import ship
+from utils.run import episodes
+from utils.run.episodes import Rollout
+from utils.run.export import ship
+from utils.run.folder import RunFolder
+from utils.system.errors import UsageError
 
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
 

@@ -5,10 +5,10 @@ from conftest import TINY
 from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
-from utils import config, episodes
 from utils.environments import describe
-from utils.episodes import Series
-from utils.rnn_training import Batch, SequenceSet, build_rnn, make_steps
+from utils.run import config, episodes
+from utils.run.episodes import Series
+from utils.training.train_rnn import Batch, SequenceSet, build_rnn, make_steps
 
 
 @pytest.fixture(scope="module")

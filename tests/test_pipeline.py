@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, children, command, step
 
-from utils import config, episodes, needs
-from utils.collection import collect
-from utils.episodes import Rollout, Series
-from utils.errors import UsageError
-from utils.progress import Progress
-from utils.run_folder import RunFolder
+from utils.data.collect import collect
+from utils.run import config, episodes
+from utils.run.episodes import Rollout, Series
+from utils.run.folder import RunFolder
+from utils.system import resources
+from utils.system.errors import UsageError
+from utils.system.progress import Progress
 
 FIVE = "05_train_controller.py"
 
@@ -203,7 +204,7 @@ def test_a_disk_that_is_too_small_is_named_after_the_first_episodes(tmp_path, mo
     settings = config.load(TINY, [f"runs_folder={tmp_path}", "parallel_processes=1", "max_trials=4000"])
     folder = RunFolder(tmp_path / "tiny")
     room = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda path: room._replace(free=int(1.5e9)))
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda path: room._replace(free=int(1.5e9)))
     with pytest.raises(UsageError, match=r"1\.5 GB free, 2\.0 GB needed: fewer max_trials, or another runs_folder"):
         collect(settings, folder, Progress("rollouts", "episodes"))
     assert 8 <= len(list(folder.rollouts.glob("episode_*.npz"))) < 100

@@ -9,12 +9,12 @@ import pygame
 import pytest
 from conftest import ROOT
 
-from utils.agent import Agent
+from utils.agent.agent import Agent
 from utils.environments import describe
 from utils.figures.film import Moment
-from utils.playing import DreamPlay, Game, RealPlay
-from utils.run_folder import RunFolder
-from utils.window import Window
+from utils.play.game import DreamPlay, Game, RealPlay
+from utils.play.window import Window
+from utils.run.folder import RunFolder
 
 STILL = np.zeros(3, np.float32)
 HARD_LEFT = np.float32([-1, 0, 0])
@@ -116,8 +116,8 @@ def test_without_a_display_a_line_says_so():
     program = (
         "import os\n"
         "from utils.environments import describe\n"
-        "from utils.errors import UsageError\n"
-        "from utils.window import Window\n"
+        "from utils.system.errors import UsageError\n"
+        "from utils.play.window import Window\n"
         "for driver in (None, 'offscreen', 'nonsense'):\n"
         "    if driver:\n"
         "        os.environ['SDL_VIDEODRIVER'] = driver\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, call
 
-from utils.results import statistics
+from utils.run.summaries import statistics
 
 FOLDERS = sorted(path for path in (ROOT / "pretrained").iterdir() if path.is_dir())
 

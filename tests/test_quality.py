@@ -10,15 +10,15 @@ from scipy import special, stats
 from models.dream import Dream
 from models.mdn_rnn import MDNRNN
 from tests.conftest import call
-from utils import episodes
-from utils.agent import Agent
-from utils.agent_file import load_unchosen
-from utils.dreams import baselines, quality, recorded, temperatures
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_unchosen
+from utils.dreams import baselines, open_loop, recorded, temperatures
 from utils.dreams.recorded import Recorded
-from utils.episodes import Series
-from utils.errors import UsageError
-from utils.run_folder import RunFolder
-from utils.shipping import ship
+from utils.run import episodes
+from utils.run.episodes import Series
+from utils.run.export import ship
+from utils.run.folder import RunFolder
+from utils.system.errors import UsageError
 
 Z = 6
 
@@ -44,8 +44,8 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
     def act(t, state):
         return np.zeros((len(state.z), 3), np.float32)
 
-    z, predicted, nll = quality.dream_on(dream, beginning, act, real, 1.0, rng)
-    assert z.shape == (n, quality.SAMPLES, length, Z)
+    z, predicted, nll = open_loop.dream_on(dream, beginning, act, real, 1.0, rng)
+    assert z.shape == (n, open_loop.SAMPLES, length, Z)
     mean = (weights * mu).sum(axis=-1)
     std = np.sqrt((weights * (np.exp(logvar) + mu**2)).sum(axis=-1) - mean**2)
     draws = z[:, :, -1].reshape(-1, Z)
@@ -58,7 +58,7 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
 
 def windows(real, dreamed, signal, predicted, last_mu=None):
     n, steps = signal.shape
-    return quality.Windows(
+    return open_loop.Windows(
         real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, signal, predicted, None,
         np.tile(np.arange(steps), (n, 1)), np.zeros(n), np.zeros(n),
     )  # fmt: skip
@@ -80,13 +80,13 @@ def write_series(folder, mu, logvar):
 def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes(tmp_path):
     rng = np.random.default_rng(0)
     walks = rng.normal(0, 1, (50, 60, Z)).cumsum(axis=1)
-    fitted = baselines.fit(write_series(tmp_path, walks, -3.0), quality.HORIZONS, 20)
+    fitted = baselines.fit(write_series(tmp_path, walks, -3.0), open_loop.HORIZONS, 20)
     real = rng.normal(0, 1, (50, 16, Z)).cumsum(axis=1)
     signal = rng.normal(0, 1, (50, 15))
-    knows = np.repeat(real[:, None], quality.SAMPLES, axis=1)
+    knows = np.repeat(real[:, None], open_loop.SAMPLES, axis=1)
     unmoved = np.broadcast_to(knows[:, :, :1], knows.shape)
     last_mu = real[:, 0] + rng.normal(0, 1, (50, Z))
-    right, lazy = (quality.table(windows(real, of, signal, signal, last_mu), fitted) for of in (knows, unmoved))
+    right, lazy = (open_loop.table(windows(real, of, signal, signal, last_mu), fitted) for of in (knows, unmoved))
     assert [row["steps"] for row in right] == [1, 5, 15]  # as far as there are steps
     for good, bad in zip(right, lazy):
         steps = good["steps"]
@@ -141,12 +141,12 @@ def test_who_knows_nothing_does_not_beat_a_baseline_by_the_noise_of_v(tmp_path):
     The last z unchanged would score sqrt(2) where the mean scores 1, and half of log(2) nats more.
     """
     rng = np.random.default_rng(0)
-    fitted = baselines.fit(write_series(tmp_path, np.zeros((5, 40, Z)), 0.0), quality.HORIZONS, 20)
+    fitted = baselines.fit(write_series(tmp_path, np.zeros((5, 40, Z)), 0.0), open_loop.HORIZONS, 20)
     n = 4000
-    real, dreamed = rng.standard_normal((n, 6, Z)), rng.standard_normal((n, quality.SAMPLES, 6, Z))
+    real, dreamed = rng.standard_normal((n, 6, Z)), rng.standard_normal((n, open_loop.SAMPLES, 6, Z))
     seen = windows(real, dreamed, np.zeros((n, 5)), np.zeros((n, 5)), np.zeros((n, Z)))
     seen.nll = -stats.norm.logpdf(real[:, 1:]).mean(axis=2)  # always the mean, with its spread
-    for row in quality.table(seen, fitted):
+    for row in open_loop.table(seen, fitted):
         for name in baselines.NAMES:
             assert row[f"nll_{name}"] == pytest.approx(row["nll"], abs=0.001)
             assert row[f"rmse_{name}"] == pytest.approx(row["rmse"], abs=0.01)
@@ -159,21 +159,21 @@ def test_the_error_of_a_few_dreams_is_taken_off():
     n = 3000
     best = rng.normal(0, 5, (n, 2, Z))
     real = best + rng.standard_normal(best.shape)
-    dreamed = best[:, None] + 3 * rng.standard_normal((n, quality.SAMPLES, 2, Z))
-    (row,) = quality.table(windows(real, dreamed, np.zeros((n, 1)), np.zeros((n, 1))))
+    dreamed = best[:, None] + 3 * rng.standard_normal((n, open_loop.SAMPLES, 2, Z))
+    (row,) = open_loop.table(windows(real, dreamed, np.zeros((n, 1)), np.zeros((n, 1))))
     assert row["rmse"] == pytest.approx(1, abs=0.015)  # not sqrt(1 + 9 / 32), 1.13
 
 
 def test_windows_start_from_held_out_frames(trained):
     run = RunFolder(trained / "tiny")
     agent = Agent(run.read_config(), run)
-    seen = quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=8)
+    seen = open_loop.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=8)
     n = len(seen.real)
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
-    assert seen.dreamed.shape == (n, quality.SAMPLES, 9, Z)
+    assert seen.dreamed.shape == (n, open_loop.SAMPLES, 9, Z)
     assert seen.signal.shape == seen.predicted.shape == seen.nll.shape == (n, 8)
     assert seen.last_mu.shape == (n, Z)
-    np.testing.assert_array_equal(seen.dreamed[:, :, 0], np.repeat(seen.real[:, None, 0], quality.SAMPLES, axis=1))
+    np.testing.assert_array_equal(seen.dreamed[:, :, 0], np.repeat(seen.real[:, None, 0], open_loop.SAMPLES, axis=1))
     _, held_out = episodes.split(run.series_paths(agent.config), agent.config.held_out_fraction)
     with np.load(held_out[-1]) as last:
         start = seen.start[-1]
@@ -182,7 +182,7 @@ def test_windows_start_from_held_out_frames(trained):
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
     with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
-        quality.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
+        open_loop.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
 
 
 def made_longer(run, times=3):
@@ -247,7 +247,7 @@ def test_windows_of_what_the_controller_drives_now(evolved):
     for (series, frames), (series_again, _) in zip(driven, again):
         np.testing.assert_array_equal(series.action, series_again.action)
         assert len(frames()) == len(series.mu) == len(series.reward) == agent.config.max_frames
-    seen = quality.dream_windows(agent, driven, 1.0, parameters, watched=3, length=8)
+    seen = open_loop.dream_windows(agent, driven, 1.0, parameters, watched=3, length=8)
     assert set(seen.episode) == {0, 1, 2, 3, 4}
     assert seen.acted.shape == seen.predicted.shape
     assert (seen.acted[:, 1:] != seen.predicted[:, 1:]).all()  # its own dream's z led it elsewhere
@@ -276,7 +276,7 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     assert (run / "dream" / "temperatures.png").stat().st_size > 10000
     beside = RunFolder(run.with_name("tiny_at_2"))
     assert beside.read_config().controller_temperature == 2
-    cold, hot = temperatures.evaluate(beside, [0.5, 2.0], 2)
+    cold, hot = temperatures.evaluate_run(beside, [0.5, 2.0], 2)
     assert {name: str(value) for name, value in hot.items()} == row
     assert cold["dream_mean"] != hot["dream_mean"]
     assert cold["real_mean"] == hot["real_mean"]
@@ -294,13 +294,13 @@ def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
     series = Series(mu, np.zeros_like(mu), action, np.ones(steps, np.float32), done)
     agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), description=SimpleNamespace(predicts="done"))
     recorded = [Recorded(series, lambda: None)] * 3
-    seen = quality.dream_windows(agent, recorded, watched=steps - 3, length=length)
+    seen = open_loop.dream_windows(agent, recorded, watched=steps - 3, length=length)
     assert seen.start.tolist() == [steps - 3] * 3
     np.testing.assert_array_equal(seen.signal, [[0, 0, 1, 0, 0]] * 3)
     np.testing.assert_allclose(seen.predicted, [chance * (1 - chance) ** np.arange(length)] * 3, rtol=1e-4)
     assert np.isnan(seen.real[:, 3:]).all()
     assert np.isnan(seen.nll[:, 2:]).all()
     assert not np.isnan(seen.nll[:, :2]).any()
-    rows = quality.table(seen, baselines.fit(write_series(tmp_path, np.zeros((3, 40, Z)), 0.0), (1,), 0))
+    rows = open_loop.table(seen, baselines.fit(write_series(tmp_path, np.zeros((3, 40, Z)), 0.0), (1,), 0))
     assert not np.isnan([value for name, value in rows[0].items() if name != "signal_correlation"]).any()
     assert np.isnan([rows[1][name] for name in ("nll", "rmse", "nll_regression", "rmse_perfect")]).all()

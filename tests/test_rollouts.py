@@ -2,8 +2,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from utils.environments.description import EpisodeLost
-from utils.rollouts import Job, Patience, run
+from utils.agent.rollouts import Job, Patience, run
+from utils.environments.spec import EpisodeLost
 
 
 class Counting(gymnasium.Env):

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, call
 
-from utils import config as configuration
-from utils import prerequisites
-from utils.agent import Agent
-from utils.agent_file import load_parameters, load_unchosen
-from utils.collection import collect
-from utils.encoding import encode_rollouts
-from utils.errors import UsageError
-from utils.progress import Progress
-from utils.rnn_training import train_rnn
-from utils.run_folder import RunFolder, opened, previous
-from utils.shipping import ship
-from utils.vae_training import train_vae
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_parameters, load_unchosen
+from utils.data.collect import collect
+from utils.data.encode import encode_rollouts
+from utils.run import config as configuration
+from utils.run import provenance
+from utils.run.export import ship
+from utils.run.folder import RunFolder, opened, previous
+from utils.system.errors import UsageError
+from utils.system.progress import Progress
+from utils.training.train_rnn import train_rnn
+from utils.training.train_vae import train_vae
 
 
 def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_path):
@@ -73,11 +73,11 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     goes_on = [f"runs_folder={tmp_path}", "exp_name=further", f"previous_run={shipped.path}"]
     taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])
     with pytest.raises(UsageError, match="vae_num_epoch: 0 takes over what previous_run has trained"):
-        prerequisites.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, 1)
+        provenance.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, 1)
     hidden = Progress("", "")
     for number, work in ((1, collect), (2, train_vae), (3, encode_rollouts), (4, train_rnn)):
         with opened(taken_over, number) as run:
-            prerequisites.check(taken_over, run, number)
+            provenance.check(taken_over, run, number)
             work(taken_over, run, hidden)
     for theirs, ours in ((shipped.vae_weights, run.vae_weights), (shipped.rnn_weights, run.rnn_weights)):
         assert theirs.read_bytes() == ours.read_bytes()
@@ -85,7 +85,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     for picture in ("vae/reconstructions.png", "rnn/mixture.png"):
         assert (run.path / picture).stat().st_size > 1000
     with opened(taken_over, 5) as run:
-        prerequisites.check(taken_over, run, 5)
+        provenance.check(taken_over, run, 5)
     # Trained on afterwards: from the same V, and no longer the same.
     longer = configuration.load(TINY, [*goes_on, "vae_num_epoch=1", "rnn_num_steps=0"])
     with opened(longer, 2) as run:
@@ -96,7 +96,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
 
 
 def test_nothing_is_shipped_over_what_is_there_or_without_a_controller(trained, evolved, tmp_path):
-    ship_it = [sys.executable, "-m", "utils.shipping"]
+    ship_it = [sys.executable, "-m", "utils.run.export"]
     refused = subprocess.run([*ship_it, evolved / "tiny", tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 2
     assert f"{tmp_path} is there already" in refused.stderr

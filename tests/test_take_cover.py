@@ -15,19 +15,20 @@ from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
 from models.controller import num_parameters
-from utils import config as configuration
-from utils import episodes, watching
-from utils.agent import Agent
-from utils.agent_file import load_unchosen
-from utils.collection import record
+from utils.agent import evaluate
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_unchosen
+from utils.agent.rollouts import ExplorationPolicy, Job, run
+from utils.data.collect import record
 from utils.dreams import iterations
-from utils.dreams.rollouts import Dreams
+from utils.dreams.evaluator import Dreams
 from utils.environments import describe
 from utils.environments.take_cover import STOCK_SCREEN, TakeCover
-from utils.episodes import Series
-from utils.progress import Progress
-from utils.rollouts import ExplorationPolicy, Job, run
-from utils.run_folder import RunFolder
+from utils.run import config as configuration
+from utils.run import episodes
+from utils.run.episodes import Series
+from utils.run.folder import RunFolder
+from utils.system.progress import Progress
 
 pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'")
 DOOM = describe("WorldModels/TakeCover-v0")
@@ -98,7 +99,8 @@ def test_a_time_out_is_no_death():
 
 
 PLAY = (
-    "import numpy, pathlib; from utils.errors import UsageError; from utils.environments.take_cover import TakeCover\n"
+    "import numpy, pathlib; from utils.system.errors import UsageError\n"
+    "from utils.environments.take_cover import TakeCover\n"
     "env = TakeCover()\n"
     "try: env.reset(seed=0); print(*env.step(numpy.float32([0]))[1:4])\n"
     "except UsageError as error: print(error)\n"
@@ -216,7 +218,7 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
     for kill_at in (None, 30):
         doll = Doll()
         doll.steps, doll.kill_at = 0, kill_at
-        films.append(watching.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
+        films.append(evaluate.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
     for moment, same in zip(*films, strict=True):
         assert (moment.step, moment.score) == (same.step, same.score)
         np.testing.assert_array_equal(moment.view, same.view)

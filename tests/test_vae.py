@@ -5,8 +5,8 @@ import tensorflow as tf
 from conftest import TINY
 
 from models.vae import build_vae, frozen_encoder, images_from_obs, vae_losses
-from utils import config
-from utils.vae_training import make_train_step
+from utils.run import config
+from utils.training.train_vae import make_train_step
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ python -m utils.which config/doom_quickstart.yaml extra
 import argparse
 from pathlib import Path
 
-from utils import command_line
-from utils import config as configuration
 from utils.environments import describe
+from utils.run import cli
+from utils.run import config as configuration
 
 
 def main() -> None:
@@ -25,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main, timed=False)
+    cli.call(main, timed=False)

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import episodes
-from utils.episodes import Series
+from utils.run import episodes
+from utils.run.episodes import Series
 
 NAMES = ("persistence", "regression", "last_mu")
 

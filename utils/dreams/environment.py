@@ -22,13 +22,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from models.action_ranges import LOWEST
-from utils import compute
 from utils.environments import DREAM, describe
-from utils.errors import UsageError
-from utils.run_folder import RunFolder
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.errors import UsageError
 
 if TYPE_CHECKING:
-    from utils.dreams.world import DreamWorld
+    from utils.dreams.batch import DreamWorld
 
 
 class _Dreams:
@@ -63,13 +63,13 @@ class _Dreams:
     @cached_property
     def _world(self) -> "DreamWorld":
         compute.start_tensorflow()
-        from utils.dreams.world import DreamWorld
+        from utils.dreams.batch import DreamWorld
 
         return DreamWorld(self._config, self._folder, self._batch)
 
     @cached_property
     def _vae(self):
-        from utils.vae_training import load_vae
+        from utils.training.train_vae import load_vae
 
         return load_vae(self._config, self._folder)
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from utils.dreams import temperatures
-from utils.errors import UsageError
 from utils.figures.dream_scores import save_iterations
-from utils.files import write_csv
-from utils.run_folder import RunFolder
+from utils.run.folder import RunFolder
+from utils.system.errors import UsageError
+from utils.system.files import write_csv
 
 COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
 
@@ -24,11 +24,11 @@ def curve(run: RunFolder) -> list[dict[str, float]]:
 
 def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) -> list[dict]:
     """A row a run: its controller in its own dream, and in real episodes, the same for all; arguments as of
-    `temperatures.evaluate`."""
+    `temperatures.evaluate_run`."""
     rows = []
     for run in runs:
         config = run.read_config()
-        (scores,) = temperatures.evaluate(run, [config.controller_temperature], episodes, max_steps)
+        (scores,) = temperatures.evaluate_run(run, [config.controller_temperature], episodes, max_steps)
         rows.append({"run": run.path.name, "episodes": config.num_episodes, **scores})
     return rows
 

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import episodes
-from utils.agent import Agent
-from utils.collection import record
-from utils.config import Config
-from utils.encoding import batched, make_encoder
-from utils.episodes import Rollout, Series
-from utils.prerequisites import check_encoded
-from utils.run_folder import RunFolder
-from utils.watching import FIRST_TRACK, jobs_on
+from utils.agent.agent import Agent
+from utils.agent.evaluate import FIRST_TRACK, jobs_on
+from utils.data.collect import record
+from utils.data.encode import batched, make_encoder
+from utils.run import episodes
+from utils.run.config import Config
+from utils.run.episodes import Rollout, Series
+from utils.run.folder import RunFolder
+from utils.run.provenance import check_encoded
 
 
 class Recorded(NamedTuple):

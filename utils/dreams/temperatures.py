@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import config as configuration
-from utils import watching
-from utils.agent import Agent
-from utils.agent_file import load_unchosen
-from utils.dreams.rollouts import Dreams
+from utils.agent import evaluate
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_unchosen
+from utils.agent.rollouts import Outcome
+from utils.dreams.evaluator import Dreams
 from utils.environments import describe
-from utils.errors import UsageError
 from utils.figures.dream_scores import save_temperatures
-from utils.files import link_or_copy, write_csv
-from utils.prerequisites import check_agent, check_rnn, fingerprint
-from utils.progress import Progress
-from utils.rollouts import Outcome
-from utils.run_folder import RunFolder, previous
+from utils.run import config as configuration
+from utils.run.folder import RunFolder, previous
+from utils.run.provenance import check_agent, check_rnn, fingerprint
+from utils.system.errors import UsageError
+from utils.system.files import link_or_copy, write_csv
+from utils.system.progress import Progress
 
 STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
 COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
@@ -82,16 +82,16 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
     return beside
 
 
-def evaluate(run: RunFolder, temperatures: list[float], episodes: int, max_steps: int | None = None) -> list[dict]:
+def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_steps: int | None = None) -> list[dict]:
     """The run's controller in dreams of each temperature, and in the real environment: a row a temperature.
 
     max_steps: of an episode; None for the environment's limit.
     """
     agent = Agent(run.read_config(), run)
     parameters, which = load_unchosen(agent.config, run, agent.num_parameters)
-    jobs = watching.jobs_on(watching.FIRST_TRACK, episodes)
+    jobs = evaluate.jobs_on(evaluate.FIRST_TRACK, episodes)
     steps = max_steps or agent.description.max_steps
-    real = _mean_std(watching.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
+    real = _mean_std(evaluate.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []
     for temperature in temperatures:
         dreams.temperature = temperature

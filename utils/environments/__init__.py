@@ -8,11 +8,11 @@ import difflib
 
 import gymnasium
 
-from utils import compute  # noqa: F401  from here on it knows of forks, in which dreams cannot go on
 from utils.environments.car_racing import DESCRIPTION as _CAR_RACING
-from utils.environments.description import Description
+from utils.environments.spec import Description
 from utils.environments.take_cover import DESCRIPTION as _TAKE_COVER
-from utils.errors import UsageError
+from utils.system import compute  # noqa: F401  from here on it knows of forks, in which dreams cannot go on
+from utils.system.errors import UsageError
 
 DREAM = "WorldModels/Dream-v0"
 gymnasium.register(

@@ -18,9 +18,9 @@ import cv2
 import gymnasium
 import numpy as np
 
-from utils import shared_memory
-from utils.environments.description import Description, EpisodeLost, PublishedCurve
-from utils.errors import UsageError
+from utils.environments.spec import Description, EpisodeLost, PublishedCurve
+from utils.system import shared_memory
+from utils.system.errors import UsageError
 
 SIZE = 64
 SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are those of larger ones

@@ -2,15 +2,15 @@
 
 import time
 
-from utils.agent_file import save_parameters
-from utils.config import Config
+from utils.agent.checkpoints import save_parameters
 from utils.environments import describe
 from utils.evolution.state import EvolutionState
 from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
 from utils.figures.style import PICTURE_SECONDS
-from utils.files import write_csv
-from utils.run_folder import RunFolder
+from utils.run.config import Config
+from utils.run.folder import RunFolder
+from utils.system.files import write_csv
 
 
 class EvolutionLog:
@@ -72,7 +72,7 @@ class EvolutionLog:
         return line
 
     def open_tensorboard(self) -> None:
-        from utils.compute import start_tensorflow
+        from utils.system.compute import start_tensorflow
 
         self._tf = start_tensorflow(threads=1)
         self._tensorboard = self._tf.summary.create_file_writer(str(self._run.controller / "tensorboard"))

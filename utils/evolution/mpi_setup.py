@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from utils import shared_memory
-from utils.errors import UsageError
+from utils.system import shared_memory
+from utils.system.errors import UsageError
 
 # In which process managers tell a process its rank, and how many there are: MPICH, Intel MPI and Slurm; all that speak
 # PMIx; Open MPI; MVAPICH.

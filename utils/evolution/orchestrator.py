@@ -8,16 +8,16 @@ from collections import deque
 
 import numpy as np
 
-from utils.agent_file import load_unchosen
-from utils.config import Config
-from utils.errors import UsageError
+from utils.agent.checkpoints import load_unchosen
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedParts
-from utils.evolution.work import Part, PartResult, evaluation_parts, generation_parts
-from utils.progress import Progress
-from utils.results import statistics
-from utils.run_folder import RunFolder, previous
+from utils.evolution.tasks import Part, PartResult, evaluation_parts, generation_parts
+from utils.run.config import Config
+from utils.run.folder import RunFolder, previous
+from utils.run.summaries import statistics
+from utils.system.errors import UsageError
+from utils.system.progress import Progress
 
 
 class Crew:

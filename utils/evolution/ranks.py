@@ -16,11 +16,11 @@ import time
 import traceback
 from pathlib import Path
 
-from utils import shared_memory
-from utils.errors import UsageError
 from utils.evolution import mpi_setup
-from utils.files import disk_is_full
-from utils.processes import end_with_parent
+from utils.system import shared_memory
+from utils.system.errors import UsageError
+from utils.system.files import disk_is_full
+from utils.system.processes import end_with_parent
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # in which every rank must have come up

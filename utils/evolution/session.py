@@ -2,15 +2,15 @@
 
 import argparse
 
-from utils import command_line, prerequisites
-from utils.config import Config
-from utils.errors import UsageError
 from utils.evolution import mpi_setup
 from utils.evolution import ranks as mpi
 from utils.evolution.worker import serve
-from utils.files import write_json
-from utils.results import of_controller
-from utils.run_folder import RunFolder, opened
+from utils.run import cli, provenance
+from utils.run.config import Config
+from utils.run.folder import RunFolder, opened
+from utils.run.summaries import of_controller
+from utils.system.errors import UsageError
+from utils.system.files import write_json
 
 
 def evolve(parser: argparse.ArgumentParser) -> int:
@@ -22,7 +22,7 @@ def evolve(parser: argparse.ArgumentParser) -> int:
         _take_part(parser)
         return 0
     mpi_setup.refuse_copies()
-    config, arguments = command_line.configured(parser)
+    config, arguments = cli.configured(parser)
     if arguments.workers < 1:
         raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
     with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
@@ -48,20 +48,20 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
     try:
         if not ranks.workers:
             raise UsageError("started with 1 rank; the orchestrator needs at least one worker beside it: mpiexec -n 2")
-        config, _ = command_line.configured(parser)
+        config, _ = cli.configured(parser)
         with opened(config, 5) as run:
             if _check(config, run):
                 return
             from utils.evolution.orchestrator import orchestrate  # brings what workers do not need
 
             def lead() -> None:
-                command_line.say_how_to_watch(config)
+                cli.say_how_to_watch(config)
                 write_json(run.controller / "ranks.json", places)
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
                 with run.timed(5):
                     state = orchestrate(ranks, config, run)
-                command_line.summarise(run, 5, _results(state, config, run))
+                cli.summarise(run, 5, _results(state, config, run))
 
             started = True
             ranks.guarded(lead)
@@ -75,7 +75,7 @@ def _check(config: Config, run: RunFolder) -> bool:
     """Whether there is nothing left to do. Raises `UsageError` if an earlier step is missing or has changed."""
     from utils.evolution.state import EvolutionState
 
-    prerequisites.check(config, run, 5)
+    provenance.check(config, run, 5)
     state = EvolutionState.restore(run.controller)
     if state is None or state.generation < config.controller_num_generation:
         return False
@@ -86,7 +86,7 @@ def _check(config: Config, run: RunFolder) -> bool:
         f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
         "controller_num_generation to go on"
     )
-    command_line.summarise(run, 5, _results(state, config, run))
+    cli.summarise(run, 5, _results(state, config, run))
     return True
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import cma
 import numpy as np
 
-from utils import seeding
-from utils.config import Config
-from utils.errors import UsageError
-from utils.evolution.work import PartResult
-from utils.files import write_json, written_aside
+from utils.evolution.tasks import PartResult
+from utils.run.config import Config
+from utils.system import seeding
+from utils.system.errors import UsageError
+from utils.system.files import write_json, written_aside
 
 
 class Draws:

@@ -4,22 +4,22 @@ import time
 
 import gymnasium
 
-from utils import compute
-from utils.config import Config
+from utils.agent.rollouts import Outcome, run
 from utils.environments import describe
-from utils.evolution.one_thread import STARTED
 from utils.evolution.ranks import Ranks
-from utils.evolution.work import Part, PartResult
-from utils.processes import memory_mb
-from utils.rollouts import Outcome, run
-from utils.run_folder import RunFolder
+from utils.evolution.single_thread_blas import STARTED
+from utils.evolution.tasks import Part, PartResult
+from utils.run.config import Config
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.processes import memory_mb
 
 
 class Player:
     """Plays parts with V and M of a run. One policy for each number of lanes that parts need."""
 
     def __init__(self, config: Config, folder: RunFolder):
-        from utils.agent import Agent  # imports TensorFlow
+        from utils.agent.agent import Agent  # imports TensorFlow
 
         self._config, self._make = config, describe(config.env_name).make
         self._agent = Agent(config, folder)
@@ -39,7 +39,7 @@ class Player:
         return PartResult([o.score for o in outcomes], [o.steps for o in outcomes], seconds, memory_mb())
 
     def _dream(self, part: Part) -> list[Outcome]:
-        from utils.dreams.rollouts import Dreams
+        from utils.dreams.evaluator import Dreams
 
         if self._dreams is None:
             self._dreams = Dreams(self._agent, self._folder)

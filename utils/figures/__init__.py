@@ -1,5 +1,5 @@
 """Every picture."""
 
-from utils.compute import forget_notebook_backend
+from utils.system.compute import forget_notebook_backend
 
 forget_notebook_backend()

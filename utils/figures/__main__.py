@@ -20,10 +20,11 @@ from pathlib import Path
 if not __package__:  # called by its path; what Python then looks in first is this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
-from utils import command_line, compute
-from utils.errors import UsageError
-from utils.files import user_path
-from utils.run_folder import RunFolder
+from utils.run import cli
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.errors import UsageError
+from utils.system.files import user_path
 
 
 def main() -> None:
@@ -42,9 +43,9 @@ def main() -> None:
     if arguments.dimension is not None and not 0 <= arguments.dimension < config.z_size:
         raise UsageError(f"--dimension {arguments.dimension}: 0 to {config.z_size - 1} are there")
     compute.start_tensorflow()
+    from utils.figures.catalogue import FIGURES
+    from utils.figures.inputs import Subject
     from utils.figures.report import save_report
-    from utils.figures.story import FIGURES
-    from utils.figures.subject import Subject
 
     for name in arguments.names:
         if name not in FIGURES:
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.call(main)
+    cli.call(main)

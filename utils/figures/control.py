@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from utils.config import Config
-from utils.environments.description import Description
+from utils.environments.spec import Description
 from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
+from utils.run.config import Config
 
 
 def save_weights(parameters: np.ndarray, config: Config, description: Description, title: str, path: Path) -> None:

@@ -8,7 +8,7 @@ _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the re
 
 
 def save_temperatures(rows: list[dict], title: str, episodes: int, path: Path) -> None:
-    """rows: as `utils.dreams.temperatures.evaluate` returns them."""
+    """rows: as `utils.dreams.temperatures.evaluate_run` returns them."""
     drawn, ((axes,),) = figure(7, 4.5)
     for name, color, label in _CURVES:
         _draw(axes, rows, "temperature", name, color, label)

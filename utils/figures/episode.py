@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from utils.environments.description import Description
-from utils.episodes import Rollout
+from utils.environments.spec import Description
 from utils.figures.style import Sheet, save
+from utils.run.episodes import Rollout
 
 FIRST, COUNT, COLUMNS, SIDE, GAP = 40, 40, 10, 128, 14
 

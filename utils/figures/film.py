@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from utils.errors import UsageError
 from utils.figures.style import FAINT, INK, NEGATIVE, POSITIVE, font
-from utils.files import written_aside
+from utils.system.errors import UsageError
+from utils.system.files import written_aside
 
 STEPS_A_FRAME = 2  # every second step is shown
 SUFFIXES = (".gif", ".webp", ".mp4")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from utils.config import Config
 from utils.environments import describe
 from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, save
-from utils.results import num_episodes
+from utils.run.config import Config
+from utils.run.summaries import num_episodes
 
 PUBLISHED = ("#aaaaaa", "#555555")
 

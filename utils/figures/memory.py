@@ -8,8 +8,8 @@ import tensorflow as tf
 from models.dream import Dream
 from models.mdn_rnn import MDNRNN, end_probability
 from models.vae import VAE, obs_from_images, sample_z
-from utils.episodes import Series
 from utils.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
+from utils.run.episodes import Series
 
 FIRST, STEPS = 40, 160  # of an episode: where the mixture is shown, for how long
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 0.98), "ncols": 2, "frameon": False}  # a legend that hides nothing

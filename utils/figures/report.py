@@ -5,14 +5,14 @@ import json
 from html import escape
 from pathlib import Path
 
-from utils import config as configuration
-from utils.config import Config
 from utils.environments import describe
-from utils.figures.story import FIGURES
-from utils.files import written_aside
-from utils.progress import duration
-from utils.results import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
-from utils.run_folder import STEPS, RunFolder
+from utils.figures.catalogue import FIGURES
+from utils.run import config as configuration
+from utils.run.config import Config
+from utils.run.folder import STEPS, RunFolder
+from utils.run.summaries import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
+from utils.system.files import written_aside
+from utils.system.progress import duration
 
 _TITLES = {
     1: "1. Random rollouts",

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from utils.files import written_aside
+from utils.system.files import written_aside
 
 matplotlib.use("Agg")
 from matplotlib import font_manager

@@ -11,7 +11,7 @@ from utils.environments.car_racing.car import Car
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.environments.car_racing.picture import Picture
 from utils.environments.car_racing.track import TileListener, World
-from utils.environments.description import Description, PublishedCurve
+from utils.environments.spec import Description, PublishedCurve
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 

@@ -12,7 +12,7 @@ import inspect
 import gymnasium
 from gymnasium.envs.box2d import car_dynamics, car_racing
 
-from utils.errors import UsageError
+from utils.system.errors import UsageError
 
 RULE = "b0872e1c6a272678e76d7ecbf342a593771b2bfe6cd6c5121436a4d66c6548cc"  # what `rule` gives for 1.1 to 1.4
 PICTURES = {"_render", "render", "_render_road", "_render_indicators", "_draw_colored_polygon", "_create_image_array"}

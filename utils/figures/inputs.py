@@ -1,0 +1,81 @@
+"""The run that figures are of."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from models.mdn_rnn import MDNRNN
+from models.vae import VAE
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_parameters
+from utils.environments import describe
+from utils.figures import vision
+from utils.run import episodes
+from utils.run.episodes import Rollout, Series
+from utils.run.folder import RunFolder
+from utils.run.provenance import check_agent, check_rnn
+from utils.training.train_rnn import load_rnn
+from utils.training.train_vae import load_vae
+
+MOST_FRAMES = 1000  # held-out ones that figures of V look at
+
+
+class Subject:
+    """What is slow is loaded once, when a figure first asks for it. Raises `UsageError` where a step is missing.
+
+    num_episodes: that C plays for its figures. dimension: of z, to be followed; the most telling one, if None.
+    """
+
+    def __init__(self, run: RunFolder, num_episodes: int = 100, dimension: int | None = None):
+        self.run, self.config = run, run.read_config()
+        self.description = describe(self.config.env_name)
+        self.num_episodes, self.dimension = num_episodes, dimension
+
+    @cached_property
+    def vae(self) -> VAE:
+        self.run.require_vae()
+        return load_vae(self.config, self.run)
+
+    @cached_property
+    def rnn(self) -> MDNRNN:
+        check_rnn(self.run, self.config)
+        return load_rnn(self.config, self.run)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """V and M for C, whose weights tell whether they are those it was trained with."""
+        check_agent(self.run)
+        return Agent(self.config, self.run)
+
+    @cached_property
+    def controller(self) -> tuple[np.ndarray, str]:
+        """Its weights, float32 (num_parameters,), and which one it is in words."""
+        return load_parameters(self.run, self.agent.num_parameters)
+
+    @cached_property
+    def _held_out_paths(self) -> list[Path]:
+        """Rollouts that V and M have not learned from."""
+        self.run.require_episodes(self.run.rollout_paths(self.config), Rollout, 1)
+        return episodes.split(self.run.rollout_paths(self.config), self.config.held_out_fraction)[1]
+
+    @cached_property
+    def rollout(self) -> Rollout:
+        """The held-out episode that all are told by: the one with the most reward."""
+        return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout, self.config)
+
+    @cached_property
+    def series(self) -> Series:
+        """Of `rollout`."""
+        mu, logvar = vision.encode(self.vae, self.rollout.obs)
+        return Series(mu, logvar, self.rollout.action, self.rollout.reward, self.rollout.done)
+
+    @cached_property
+    def held_out_frames(self) -> np.ndarray:
+        """uint8 (n, 64, 64, 3), evenly out of all held-out episodes."""
+        return episodes.spread_frames(self._held_out_paths, MOST_FRAMES)
+
+    @cached_property
+    def latents(self) -> tuple[np.ndarray, np.ndarray]:
+        """mu and logvar of `held_out_frames`, float32 (n, z_size)."""
+        return vision.encode(self.vae, self.held_out_frames)

@@ -1,0 +1,63 @@
+"""A live window to watch and to play in, by pygame. With SDL_VIDEODRIVER=dummy it runs without a display."""
+
+import pygame
+
+from utils.environments.spec import Description
+from utils.figures.film import SIZE, compose
+from utils.play.game import Game
+from utils.system.errors import UsageError
+
+HEAT = 1.1  # a key press makes the dream hotter by this factor
+
+
+class Closed(Exception):
+    """The window was closed, by its button, Escape or q."""
+
+
+class Window:
+    """Shows a game as it is played, in real time, and hands it the keys. Raises `UsageError` without a display."""
+
+    def __init__(self, title: str, description: Description):
+        try:
+            pygame.display.init()
+            if pygame.display.get_driver() == "offscreen":  # SDL's last resort; the first picture would crash it
+                raise pygame.error("SDL finds neither X11 nor Wayland")
+            self._screen = pygame.display.set_mode(SIZE)
+        except pygame.error as error:
+            raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
+        self._title, self._description = title, description
+        self._clock, self._held = pygame.time.Clock(), set()
+
+    def run(self, game: Game, episodes: int) -> None:
+        """Plays until so many episodes are over or the window is closed."""
+        try:
+            while len(game.scores) < episodes:
+                self._handle_keys(game)
+                held = (key in self._held for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN))
+                moment, _ = game.step(self._description.by_keys(*held))
+                frame = compose(moment, self._description.action_names)
+                self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
+                pygame.display.set_caption(f"{self._title}: {game.mode}")
+                pygame.display.flip()
+                self._clock.tick(self._description.steps_a_second)
+        except Closed:
+            pass
+        finally:
+            game.close()
+            pygame.display.quit()
+
+    def _handle_keys(self, game: Game) -> None:
+        actions = {pygame.K_m: game.change_hands, pygame.K_r: game.restart, pygame.K_d: game.flip}
+        for event in pygame.event.get():
+            key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else None
+            if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and key in (pygame.K_ESCAPE, pygame.K_q)):
+                raise Closed
+            if event.type == pygame.KEYUP:
+                self._held.discard(key)
+            elif event.type == pygame.KEYDOWN:
+                if event.mod & pygame.KMOD_SHIFT and key in (pygame.K_UP, pygame.K_DOWN):
+                    game.heat(HEAT if key == pygame.K_UP else 1 / HEAT)
+                elif key in actions:
+                    actions[key]()
+                else:
+                    self._held.add(key)

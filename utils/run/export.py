@@ -1,0 +1,107 @@
+"""Make a trained agent small enough to ship: what it takes to act and to dream, weights in half precision.
+
+RUN is a run folder with a trained controller; FOLDER, which must not exist yet, becomes a run folder of the same shape
+that `render_agent.py` takes. Rollouts, series and states to train on from stay behind. Weights are rounded to float16:
+the encoder multiplies in bfloat16, which is coarser, wherever the hardware can.
+
+reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
+writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs
+
+examples
+  python -m utils.run.export runs/carracing_laptop pretrained/carracing
+  python render_agent.py pretrained/carracing --stock --episodes 100
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+from pydantic import ValidationError
+
+from utils.run import cli
+from utils.run import config as configuration
+from utils.run.config import Config
+from utils.run.folder import RunFolder, command
+from utils.run.provenance import check_agent, check_rnn
+from utils.system.errors import UsageError
+from utils.system.files import user_path, write_json, written_aside
+
+KEPT = {  # with the step that made each
+    "vae/log.csv": 2, "series/starts.npz": 3, "rnn/log.csv": 4,
+    "controller/best.npz": 5, "controller/mean.npz": 5, "controller/log.csv": 5, "controller/learning_curve.png": 5,
+}  # fmt: skip
+# What an agent was made from stays behind: a run that builds upon it starts here.
+START = {"previous_run": None, "rollout_policy": "explore"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.run.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder with a trained controller")
+    parser.add_argument("folder", type=user_path, metavar="FOLDER", help="to make")
+    arguments = parser.parse_args()
+    if arguments.folder.exists():
+        raise UsageError(f"{arguments.folder} is there already; delete it, or name another")
+    ship(RunFolder(arguments.run), RunFolder(arguments.folder))
+    size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
+    print(f"{arguments.folder}: {size / 1e6:.1f} MB; {command('render_agent.py', arguments.folder)}")
+
+
+def ship(run: RunFolder, target: RunFolder) -> None:
+    """Raises `UsageError` if a step of `run` is missing, or if `target` cannot be a run's name. Makes nothing then."""
+    config = run.read_config()
+    check_agent(run)
+    run.require(run.controller / "best.npz", 5, "no controller is evaluated yet")
+    for name, step in KEPT.items():
+        run.require(run.path / name, step, "it is shipped as well")
+    history = (
+        f"# Made as {run.path.name}, previous_run: {config.previous_run}, rollout_policy: {config.rollout_policy}\n"
+    )
+    try:
+        named = {"exp_name": target.path.name, "runs_folder": str(target.path.parent)}
+        config = Config(**config.model_dump() | named | START)
+    except ValidationError:
+        raise UsageError(
+            f"{target.path}: FOLDER becomes a run: letters, digits, _, - and . make its name, and no - or . begins it"
+        ) from None
+    for folder in (target.vae, target.rnn, target.controller, target.series):
+        folder.mkdir(parents=True)
+    with written_aside(target.path / "config.yaml") as aside:
+        aside.write_text(history + configuration.dump(config))
+    for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
+        with written_aside(copy) as aside:
+            _halve(source, aside)
+    for name in KEPT:
+        shutil.copyfile(run.path / name, target.path / name)
+    if run.earlier.exists():
+        shutil.copyfile(run.earlier, target.earlier)
+    write_json(target.path / "timings.json", run.timings())
+    check_rnn(target, config, record=True)  # its V and M are the rounded ones
+    check_agent(target, record=True)
+
+
+def _halve(source: Path, target: Path) -> None:
+    """Copies an HDF5 file with its floating-point arrays in float16."""
+    with h5py.File(source, "r") as theirs, h5py.File(target, "w") as ours:
+        for key, value in theirs.attrs.items():
+            ours.attrs[key] = value
+
+        def copy(name: str, item) -> None:
+            if isinstance(item, h5py.Dataset):
+                array = item[()]
+                if np.issubdtype(np.asarray(array).dtype, np.floating):
+                    array = np.float16(array)
+                made = ours.create_dataset(name, data=array)
+            else:
+                made = ours.require_group(name)
+            for key, value in item.attrs.items():
+                made.attrs[key] = value
+
+        theirs.visititems(copy)
+
+
+if __name__ == "__main__":
+    cli.call(main)

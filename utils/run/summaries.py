@@ -1,0 +1,51 @@
+"""What came of a step or of some episodes: at the end of a script, in logs, figures and the report."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from utils.run.config import Config
+
+IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
+
+
+def of_vae(row: dict[str, float]) -> str:
+    """row: the last of V's log."""
+    return f"held-out squared error of a frame {row['held_out_reconstruction']:.1f}, KL {row['held_out_kl']:.1f} nats"
+
+
+def of_rnn(row: dict[str, float], predicts: str) -> str:
+    """row: the last of M's log."""
+    return (
+        f"held-out NLL of the next z {row['held_out_nll']:.3f} nats a dimension, loss of the {IN_WORDS[predicts]} "
+        f"{row[f'held_out_{predicts}']:.3f}"
+    )
+
+
+def of_controller(rows: list[dict], episodes: int) -> str:
+    """rows: C's log, in which at least one generation is evaluated. Says which score has chosen the controller."""
+    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
+    best, last = max(evaluated, key=lambda row: row["evaluation_mean"]), evaluated[-1]
+
+    def score(row: dict) -> str:
+        return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
+
+    if len(evaluated) == 1:
+        return f"mean of the population {score(best)}, its only evaluation, in {episodes} episodes"
+    return (
+        f"mean of the population {score(best)}, the best of {len(evaluated)} evaluations in the same {episodes} "
+        f"episodes, so a little lucky; the last one {score(last)}"
+    )
+
+
+def num_episodes(config: Config) -> str:
+    """That a candidate lives: "1 episode", "4 episodes (16 from generation 50)"."""
+    (_, first), *later = config.episode_stages.items()
+    grown = ", ".join(f"{number} from generation {begin}" for begin, number in later)
+    return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")
+
+
+def statistics(scores: Sequence[float]) -> dict[str, float]:
+    """mean, std (of the population), min and max."""
+    functions = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+    return {name: float(function(scores)) for name, function in functions.items()}

@@ -1,0 +1,105 @@
+"""Step 2's work: V learns to see from frames streamed from the rollouts."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.vae import VAE, build_vae, images_from_obs, sample_z, vae_losses
+from utils.data.frames import FrameStream, prefetched
+from utils.figures import vision
+from utils.run import episodes
+from utils.run.config import Config
+from utils.run.folder import RunFolder, previous
+from utils.system import compute, seeding
+from utils.system.errors import UsageError
+from utils.system.progress import Progress
+from utils.system.resources import say_memory
+from utils.training.trainer import Training, load_weights
+
+HELD_OUT_FRAMES = 1000  # that the held-out losses are measured on
+LOGS_AN_EPOCH = 5
+
+
+def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
+    """Trains V up to `vae_num_epoch` epochs and writes weights, log and pictures. Returns the last log row.
+
+    0 epochs: V of the previous run is taken over as it is.
+    """
+    paths = run.rollout_paths(config)
+    training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
+    stream = FrameStream(training_paths, config.vae_batch_size, config.vae_shuffle_frames, config.draw_seed)
+    if stream.num_frames < config.vae_batch_size:
+        raise UsageError(f"{stream.num_frames} frames do not fill a batch of vae_batch_size {config.vae_batch_size}")
+
+    frames = 3 * min(config.vae_shuffle_frames, stream.num_frames)
+    say_memory("pools of frames", frames * 64 * 64 * 3)
+    keras.utils.set_random_seed(config.seed)
+    vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
+    train_step, optimizer = make_train_step(vae, config)
+    variables = vae.vae.trainable_variables + optimizer.variables
+    held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
+    num_logs = math.ceil(LOGS_AN_EPOCH * config.vae_num_epoch)
+    training = Training(
+        run.vae, variables, num_logs, config.checkpoint_seconds,
+        {
+            "reconstructions": lambda path: vision.save_reconstructions(vae, held_out_obs, path),
+            "traversal": lambda path: vision.save_traversal(vae, *vision.encode(vae, held_out_obs), path),
+            "prior": lambda path: vision.save_prior(vae, path),
+        },
+    )  # fmt: skip
+    if training.step == 0 and (before := previous(config)):
+        before.require(before.vae_weights, 2, "this run goes on from its V")
+        load_weights(vae.vae, before.vae_weights)
+        if not config.vae_num_epoch:
+            return training.take_over(before.vae, run.vae_weights)
+
+    def held_out() -> dict[str, float]:
+        return _held_out(vae, held_out_obs, config)
+
+    batches = prefetched(stream.batches(training.step, math.ceil(config.vae_num_epoch)), depth=8)
+    training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, config.vae_batch_size)
+    training.keep_weights(vae.vae, run.vae_weights)
+    return training.last_row()
+
+
+def make_train_step(vae: VAE, config: Config):
+    """A compiled step, (uint8 obs, int64 step) to losses, which draws z from (seed, step); and its optimiser."""
+    rate = keras.optimizers.schedules.ExponentialDecay(config.vae_learning_rate, 1, config.vae_learning_rate_decay)
+    optimizer = keras.optimizers.Adam(rate)
+    variables = vae.vae.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function
+    def train_step(obs, step):
+        images = images_from_obs(obs)
+        noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.draw_seed, step]))
+        with tf.GradientTape() as tape:
+            mu, logvar = vae.encode_mu_logvar(images, training=True)
+            reconstructions = vae.decode(sample_z(mu, logvar, noise), training=True)
+            reconstruction, kl = vae_losses(images, reconstructions, mu, logvar, config.vae_kl_tolerance)
+            loss = reconstruction + kl
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    return train_step, optimizer
+
+
+def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
+    """The loss that is trained, on held-out frames, with the same draws of z each time."""
+    losses, rng = [], seeding.generator(config.seed, "held-out draws")
+    for begin in range(0, len(obs), 100):
+        images = images_from_obs(obs[begin : begin + 100])
+        mu, logvar = vae.encode_mu_logvar(images, training=False)
+        z = sample_z(mu, logvar, rng.standard_normal(mu.shape, np.float32))
+        losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
+    reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
+    return {"reconstruction": float(reconstruction), "kl": float(kl)}
+
+
+def load_vae(config: Config, run: RunFolder) -> VAE:
+    """The trained V of a run, for seeing with."""
+    vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
+    load_weights(vae.vae, run.vae_weights)
+    return vae
