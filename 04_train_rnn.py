@@ -25,13 +25,13 @@ from utils.system import compute
 def main() -> None:
     with cli.step(4, __doc__) as (config, run, results):
         compute.start_tensorflow()
-        from utils.environments import describe
+        from utils.environments import get_spec
         from utils.run.summaries import of_rnn
         from utils.system.progress import Progress
         from utils.training.train_rnn import train_rnn
 
         last = train_rnn(config, run, Progress("M", "steps"))
-        results["M"] = f"{of_rnn(last, describe(config.env_name).predicts)}: {run.rnn_weights}"
+        results["M"] = f"{of_rnn(last, get_spec(config.env_name).predicts)}: {run.rnn_weights}"
         results["what it expects"] = str(run.rnn / "mixture.png")
 
 

@@ -44,7 +44,7 @@ def main() -> None:
     arguments = _arguments()
     run = RunFolder(arguments.run)
     config = run.read_config()
-    from utils.figures.film import STEPS_A_FRAME, check_film_path, compose, save_film
+    from utils.figures.film import STEPS_PER_FRAME, check_film_path, compose, save_film
 
     check_agent(run)
     if arguments.film:
@@ -56,16 +56,16 @@ def main() -> None:
 
     agent = Agent(config, run)
     parameters, which = load_parameters(run, agent.num_parameters)
-    description = agent.description
+    spec = agent.spec
     print(f"{run.path}: controller: {which}")
-    jobs = evaluate.jobs_on(arguments.seed, arguments.episodes)
-    max_steps = arguments.steps or description.max_steps
+    jobs = evaluate.evaluation_jobs(arguments.seed, arguments.episodes)
+    max_steps = arguments.steps or spec.max_steps
     temperature = arguments.temperature or config.controller_temperature
     if arguments.window:
         from utils.play.game import DreamPlay, Game, RealPlay
         from utils.play.window import Window
 
-        window = Window(f"World Models: {run.path}", description)
+        window = Window(f"World Models: {run.path}", spec)
         game = Game(
             lambda: RealPlay(agent, parameters, arguments.stock),
             lambda: DreamPlay(agent, run, parameters, temperature),
@@ -73,7 +73,7 @@ def main() -> None:
         )  # fmt: skip
         window.run(game, arguments.episodes)
         for seed, dreamed, score in game.scores:
-            print(f"{'dream' if dreamed else description.course} {seed}: {score:.1f}")
+            print(f"{'dream' if dreamed else spec.episode_noun} {seed}: {score:.1f}")
         return
 
     if arguments.dream:
@@ -82,32 +82,32 @@ def main() -> None:
 
     drive = (agent, parameters, jobs, arguments.stock, max_steps)
     outcomes = outcomes_of_agent = evaluate.score(*drive, Progress("agent", "episodes"))
-    name = "the unmodified environment" if arguments.stock else description.env_id
+    name = "the unmodified environment" if arguments.stock else spec.env_id
     report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
-    _say("agent", report["agent"], description.course)
+    _say("agent", report["agent"], spec.episode_noun)
     if arguments.random:
-        explore = description.explorations[description.baseline]
+        explore = spec.explorations[spec.baseline_policy]
         outcomes = evaluate.score_exploration(
-            description, explore, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
+            spec, explore, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
         )
         report["random"] = _summary(jobs, outcomes)
-        _say("random policy", report["random"], description.course)
+        _say("random policy", report["random"], spec.episode_noun)
     if arguments.json:
         write_json(arguments.json, report)
         print(f"scores in {arguments.json}")
     if arguments.film:
         median = _median(outcomes_of_agent)
         moments = evaluate.film(*drive, Progress("film", "episodes"), median)
-        frames = [compose(moment, description.action_names) for moment in moments]
-        save_film(frames, arguments.film, description.steps_a_second / STEPS_A_FRAME)
-        filmed, total = f"{description.course} {jobs[median].env_seed}", moments[-1].score
+        frames = [compose(moment, spec.action_names) for moment in moments]
+        save_film(frames, arguments.film, spec.steps_per_second / STEPS_PER_FRAME)
+        filmed, total = f"{spec.episode_noun} {jobs[median].env_seed}", moments[-1].score
         print(f"film of {filmed}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
 
 
 def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
     """Scores the agent in its dream, and films it there."""
     from utils.dreams.evaluator import Dreams
-    from utils.figures.film import STEPS_A_FRAME, compose, save_film
+    from utils.figures.film import STEPS_PER_FRAME, compose, save_film
     from utils.play.game import DreamPlay, Game
 
     dreams = Dreams(agent, run)
@@ -124,10 +124,10 @@ def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperatur
         game = Game(lambda: None, lambda: DreamPlay(agent, run, parameters, temperature), True, seed, max_steps)
         moments = []
         while not game.scores:
-            moment, _ = game.step(np.zeros(agent.description.action_size, np.float32))
+            moment, _ = game.step(np.zeros(agent.spec.action_size, np.float32))
             moments.append(moment)
-        frames = [compose(moment, agent.description.action_names) for moment in moments[::STEPS_A_FRAME]]
-        save_film(frames, arguments.film, agent.description.steps_a_second / STEPS_A_FRAME)
+        frames = [compose(moment, agent.spec.action_names) for moment in moments[::STEPS_PER_FRAME]]
+        save_film(frames, arguments.film, agent.spec.steps_per_second / STEPS_PER_FRAME)
         print(f"film of dream {seed}, {len(frames)} frames, score {moments[-1].score:.1f}: {arguments.film}")
 
 

@@ -60,14 +60,14 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     import numpy as np
 
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_unchosen
+    from utils.agent.checkpoints import load_without_selection
     from utils.dreams import baselines, open_loop, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
     agent, training = Agent(config, run), recorded.training_paths(config, run)
     name, parameters = "quality", None
     if arguments.driven:
-        name, (parameters, which) = "driven", load_unchosen(config, run, agent.num_parameters)
+        name, (parameters, which) = "driven", load_without_selection(config, run, agent.num_parameters)
         real = recorded.driven(agent, parameters, arguments.driven)
         print(f"{len(real)} episodes driven by the controller: {which}")
     else:
@@ -78,7 +78,7 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     rows = open_loop.table(windows, fitted)
     write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
     print(f"{len(windows.real)} windows")
-    print(open_loop.text(rows, agent.description.predicts, len(training)))
+    print(open_loop.text(rows, agent.spec.predicts, len(training)))
     if not training:
         print(f"{run.series} has no episodes: there is nothing to fit the baselines on that M is compared with")
     count = min(arguments.windows, len(windows.real))
@@ -91,7 +91,7 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
     dreamed = np.stack([agent.decode(windows.dreamed[i, 0]) for i in chosen])
     strip, film = folder / f"{name}.png", folder / f"{name}.webp"
     save_dream_strip(seen, dreamed, strip)
-    save_dream_film(seen, dreamed, film, agent.description.steps_a_second)
+    save_dream_film(seen, dreamed, film, agent.spec.steps_per_second)
     print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 

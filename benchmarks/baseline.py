@@ -1,12 +1,12 @@
 """How well does acting at random do? The policy that trained agents are compared with, or another, on many episodes.
 
-    python -m benchmarks.baseline WorldModels/TakeCover-v0 --episodes 500
+    python -m benchmarks.baseline_policy WorldModels/TakeCover-v0 --episodes 500
 
 With --store writes benchmarks/results/baseline_NAME_POLICY.json with every score.
 """
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import cli
 from utils.run.summaries import statistics
 from utils.system import compute
@@ -22,16 +22,16 @@ def main() -> None:
     arguments = parser.parse_args()
     announce(arguments)
     compute.start_tensorflow()
-    from utils.agent.evaluate import FIRST_TRACK, jobs_on, score_exploration
+    from utils.agent.evaluate import FIRST_EVALUATION_SEED, evaluation_jobs, score_exploration
 
-    description = describe(arguments.env_name)
-    policy = arguments.policy or description.baseline
-    if policy not in description.explorations:
-        raise UsageError(f"--policy {policy}: there are {', '.join(description.explorations)}")
-    jobs = jobs_on(FIRST_TRACK, arguments.episodes)
+    spec = get_spec(arguments.env_name)
+    policy = arguments.policy or spec.baseline_policy
+    if policy not in spec.explorations:
+        raise UsageError(f"--policy {policy}: there are {', '.join(spec.explorations)}")
+    jobs = evaluation_jobs(FIRST_EVALUATION_SEED, arguments.episodes)
     progress = Progress("random policy", "episodes")
-    explore = description.explorations[policy]
-    outcomes = score_exploration(description, explore, jobs, False, description.max_steps, progress)
+    explore = spec.explorations[policy]
+    outcomes = score_exploration(spec, explore, jobs, False, spec.max_steps, progress)
     scores = [outcome.score for outcome in outcomes]
     found = statistics(scores)
     shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())

@@ -10,14 +10,14 @@ import numpy as np
 
 from benchmarks.measurements import measure_one, per_second
 from utils.agent.rollouts import ExplorationPolicy, Job, run
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS
 from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute
 
 CONFIG = "config/doom_take_cover.yaml"
-LANES = 16  # games that a process keeps going
+NUM_ENVS = 16  # games that a process keeps going
 STEPS = 300  # about as long as an untrained agent lives
 
 
@@ -53,13 +53,13 @@ def environment_ours(_) -> float:
 
 
 def environments_ours(_) -> float:
-    return _environments(LANES)
+    return _environments(NUM_ENVS)
 
 
-def _environments(lanes: int) -> float:
-    description = describe("WorldModels/TakeCover-v0")
-    envs = [description.make() for _ in range(lanes)]
-    return _rate(envs, ExplorationPolicy(description.explorations["held"], lanes))
+def _environments(num_envs: int) -> float:
+    spec = get_spec("WorldModels/TakeCover-v0")
+    envs = [spec.make() for _ in range(num_envs)]
+    return _rate(envs, ExplorationPolicy(spec.explorations["held"], num_envs))
 
 
 def _agent(run_folder: Path):
@@ -71,9 +71,9 @@ def _agent(run_folder: Path):
 
 def agent_ours(run_folder: Path) -> float:
     agent = _agent(run_folder)
-    policy = agent.policy(LANES)
+    policy = agent.policy(NUM_ENVS)
     policy.candidates = np.random.default_rng(0).normal(0, 0.1, (1, agent.num_parameters)).astype(np.float32)
-    return _rate([agent.description.make() for _ in range(LANES)], policy)
+    return _rate([agent.spec.make() for _ in range(NUM_ENVS)], policy)
 
 
 def dream_ours(run_folder: Path) -> float:

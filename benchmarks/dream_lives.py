@@ -25,38 +25,36 @@ def main() -> None:
     announce(arguments)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_unchosen
-    from utils.agent.evaluate import FIRST_TRACK, jobs_on, score, score_exploration
+    from utils.agent.checkpoints import load_without_selection
+    from utils.agent.evaluate import FIRST_EVALUATION_SEED, evaluation_jobs, score, score_exploration
 
     folder = RunFolder(arguments.run)
     config = folder.read_config()
     agent = Agent(config, folder)
-    description, jobs = agent.description, jobs_on(FIRST_TRACK, arguments.episodes)
+    spec, jobs = agent.spec, evaluation_jobs(FIRST_EVALUATION_SEED, arguments.episodes)
     temperatures = sorted({1.0, config.controller_temperature})
-    controller, which = load_unchosen(config, folder, agent.num_parameters)
-    size, table = description.action_size, {}
+    controller, which = load_without_selection(config, folder, agent.num_parameters)
+    size, table = spec.action_size, {}
     policies = {
         "still": lambda rng: lambda obs: np.zeros(size, np.float32),
         "left": lambda rng: lambda obs: np.full(size, -1, np.float32),
         "right": lambda rng: lambda obs: np.ones(size, np.float32),
-        "random": description.explorations[description.baseline],
+        "random": spec.explorations[spec.baseline_policy],
     }
     for name, explore in policies.items():
-        outcomes = score_exploration(
-            description, explore, jobs, False, description.max_steps, Progress(name, "episodes")
-        )
+        outcomes = score_exploration(spec, explore, jobs, False, spec.max_steps, Progress(name, "episodes"))
         table[name] = _row([outcome.steps for outcome in outcomes])
         for temperature in temperatures:
             table[name] |= _row(_dreamed(agent, folder, explore, jobs, temperature), temperature)
         _say(name, table[name])
-    outcomes = score(agent, controller, jobs, False, description.max_steps, Progress("agent", "episodes"))
+    outcomes = score(agent, controller, jobs, False, spec.max_steps, Progress("agent", "episodes"))
     table["agent"] = _row([outcome.steps for outcome in outcomes])
     from utils.dreams.evaluator import Dreams
 
     dreams = Dreams(agent, folder)
     for temperature in temperatures:
         dreams.temperature = temperature
-        lives = dreams.play(controller[None], jobs, description.max_steps)
+        lives = dreams.play(controller[None], jobs, spec.max_steps)
         table["agent"] |= _row([outcome.steps for outcome in lives], temperature)
     _say(f"agent ({which})", table["agent"])
     store(arguments, f"dream_lives_{folder.path.name}", {"episodes": len(jobs), "agent": which, "steps": table})
@@ -64,14 +62,14 @@ def main() -> None:
 
 def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.ndarray:
     """Lives of a policy that sees nothing, all in one batch."""
-    from utils.dreams.batch import DreamWorld
+    from utils.dreams.batch import DreamBatch
 
-    world = DreamWorld(agent.config, folder, len(jobs))
+    world = DreamBatch(agent.config, folder, len(jobs))
     policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
-    for lane, job in enumerate(jobs):
-        world.begin(lane, job.env_seed)
+    for env_index, job in enumerate(jobs):
+        world.begin(env_index, job.env_seed)
     lives, alive = np.zeros(len(jobs), int), np.ones(len(jobs), bool)
-    for _ in range(agent.description.max_steps):
+    for _ in range(agent.spec.max_steps):
         _, done = world.step(np.stack([policy(None) for policy in policies]), temperature)
         lives += alive
         alive &= ~done

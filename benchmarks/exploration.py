@@ -9,7 +9,7 @@ Each kind plays 24 episodes of 300 frames (tracks 0 to 23). The kinds that the p
 import numpy as np
 
 from benchmarks.report import announce, command, store, with_store
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.run import cli
 
@@ -46,7 +46,7 @@ def ornstein_uhlenbeck(rng, pull=0.1, spread=0.35):
 
 
 def weaving(rng):
-    """Turns to one side and then as long to the other, so that the course is held on average."""
+    """Turns to one side and then as long to the other, so that the episode_noun is held on average."""
     push, plan = int(rng.integers(20, 60)), []
 
     def act(obs):
@@ -76,7 +76,7 @@ KINDS = {
 
 
 def measure(make) -> dict[str, float]:
-    env = describe("WorldModels/CarRacing-v3").make()
+    env = get_spec("WorldModels/CarRacing-v3").make()
     speed, steer, on_road, in_view, returns, tiles = [], [], [], [], 0, []
     for episode in range(EPISODES):
         explorer = make(np.random.default_rng(episode))

@@ -14,18 +14,18 @@ import numpy as np
 from benchmarks.driver import driven_actions
 from benchmarks.report import command
 from utils.agent.rollouts import Job, run
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute
 
 CONFIG = "config/carracing.yaml"
 CAR = "WorldModels/CarRacing-v3"
-LANES = 64  # a worker's lanes in config/carracing.yaml
+NUM_ENVS = 64  # a worker's num_envs in config/carracing.yaml
 
 
 def _actions(seed: int = 0, steps: int = 1000) -> np.ndarray:
-    return driven_actions(describe(CAR).make(), seed, steps)
+    return driven_actions(get_spec(CAR).make(), seed, steps)
 
 
 def per_second(items: int, work) -> float:
@@ -34,7 +34,7 @@ def per_second(items: int, work) -> float:
     return items / (time.perf_counter() - began)
 
 
-def measure_one(name: str, description: str | None, module: dict) -> None:
+def measure_one(name: str, spec: str | None, module: dict) -> None:
     """Reads the command line of benchmarks.NAME, and prints what the function that it names returns."""
     functions = {
         key: value
@@ -42,7 +42,7 @@ def measure_one(name: str, description: str | None, module: dict) -> None:
         if inspect.isfunction(value) and value.__module__ == "__main__" and key[0] != "_"
         and list(inspect.signature(value).parameters) in (["_"], ["run_folder"])
     }  # fmt: skip
-    parser = command(name, description)
+    parser = command(name, spec)
     parser.add_argument("function", metavar="NAME", choices=functions, help=", ".join(functions))
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder that has done steps 1 to 4")
     arguments = parser.parse_args()
@@ -78,7 +78,7 @@ def environment_envpool(_) -> float:
 
 
 def environment_ours(_) -> float:
-    env, actions = describe(CAR).make(), _actions()
+    env, actions = get_spec(CAR).make(), _actions()
     _steps(env, actions)  # draws the wheels that are kept
     return _steps(env, actions)
 
@@ -115,11 +115,11 @@ def _encoder(run_folder: Path, precision: str, frames: int, frozen: bool = True)
 
 
 def encoder_called(run_folder: Path) -> float:
-    return _encoder(run_folder, "auto", LANES, frozen=False)
+    return _encoder(run_folder, "auto", NUM_ENVS, frozen=False)
 
 
 def encoder_float32(run_folder: Path) -> float:
-    return _encoder(run_folder, "float32", LANES)
+    return _encoder(run_folder, "float32", NUM_ENVS)
 
 
 def encoder_16_frames(run_folder: Path) -> float:
@@ -127,7 +127,7 @@ def encoder_16_frames(run_folder: Path) -> float:
 
 
 def encoder_ours(run_folder: Path) -> float:
-    return _encoder(run_folder, "auto", LANES)
+    return _encoder(run_folder, "auto", NUM_ENVS)
 
 
 def agent_predict(run_folder: Path) -> float:
@@ -141,7 +141,7 @@ def agent_predict(run_folder: Path) -> float:
     memory = keras.Model([x, h, c], cell(x, initial_state=[h, c])[1:])
     cell.set_weights(agent.rnn.lstm.get_weights())
     weights = np.zeros((inputs - 4 + size, 3), np.float32)
-    actions, env = _actions(steps=130), agent.description.make_stock()
+    actions, env = _actions(steps=130), agent.spec.make_stock()
     obs, reward, state = env.reset(seed=0)[0], 0.0, [np.zeros((1, size), np.float32)] * 2
     for step, scripted in enumerate(actions):
         if step == 10:
@@ -161,28 +161,28 @@ class _Driven:
     def __init__(self, policy, actions: list[np.ndarray]):
         self._policy, self._actions, self._step = policy, actions, np.zeros(len(actions), int)
 
-    def begin(self, lane: int, job: Job) -> None:
-        self._policy.begin(lane, job)
-        self._step[lane] = 0
+    def begin(self, env_index: int, job: Job) -> None:
+        self._policy.begin(env_index, job)
+        self._step[env_index] = 0
 
-    def act(self, obs, signal):
-        self._policy.act(obs, signal)
+    def act(self, obs, reward_or_done):
+        self._policy.act(obs, reward_or_done)
         actions = [script[step] for script, step in zip(self._actions, self._step)]
         self._step += 1
         return np.stack(actions)
 
 
 def agent_ours(run_folder: Path) -> float:
-    """Whole episodes of 64 lanes, resets and all."""
+    """Whole episodes of 64 num_envs, resets and all."""
     agent = _agent(run_folder)
-    policy = agent.policy(LANES)
+    policy = agent.policy(NUM_ENVS)
     policy.candidates = np.zeros((1, agent.num_parameters), np.float32)
-    scripts = [_actions(seed) for seed in range(LANES)]
+    scripts = [_actions(seed) for seed in range(NUM_ENVS)]
     steps = min(len(script) for script in scripts)
-    envs = [agent.description.make() for _ in range(LANES)]
-    jobs = [Job(seed, seed) for seed in range(LANES)]
+    envs = [agent.spec.make() for _ in range(NUM_ENVS)]
+    jobs = [Job(seed, seed) for seed in range(NUM_ENVS)]
     run(envs, _Driven(policy, scripts), jobs, 60)
-    return per_second(steps * LANES, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
+    return per_second(steps * NUM_ENVS, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
 
 
 def dream_ours(run_folder: Path) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.driver import StockSometimesDrawn, drive
 from benchmarks.report import announce, command, store, with_store
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import cli
 
 TRACKS, STEPS, OPENING = 20, 1000, 50
@@ -20,7 +20,7 @@ CAR = (slice(50, 60), slice(29, 35))  # rows and columns
 def main() -> None:
     arguments = with_store(command("picture", __doc__)).parse_args()
     announce(arguments)
-    ours, theirs = describe("WorldModels/CarRacing-v3").make(), StockSometimesDrawn()
+    ours, theirs = get_spec("WorldModels/CarRacing-v3").make(), StockSometimesDrawn()
     rows = {"driving": [], "opening zoom": [], "the car's window": []}
     for track in range(TRACKS):
         rng = np.random.default_rng(track)

@@ -35,7 +35,7 @@ def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[floa
     compute.start_tensorflow(threads=1)
     from utils.agent.agent import Agent
     from utils.agent.checkpoints import load_parameters
-    from utils.agent.evaluate import jobs_on, score
+    from utils.agent.evaluate import evaluation_jobs, score
     from utils.run.folder import RunFolder
     from utils.system.progress import Progress
 
@@ -43,8 +43,8 @@ def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[floa
     run = RunFolder(folder)
     agent = Agent(run.read_config().model_copy(update={"vae_precision": precision}), run)
     parameters, _ = load_parameters(run, agent.num_parameters)
-    jobs = jobs_on(first_seed, episodes)
-    outcomes = score(agent, parameters, jobs, stock, agent.description.max_steps, Progress(kind, "episodes"))
+    jobs = evaluation_jobs(first_seed, episodes)
+    outcomes = score(agent, parameters, jobs, stock, agent.spec.max_steps, Progress(kind, "episodes"))
     return [outcome.score for outcome in outcomes]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.report import RESULTS, announce, command, store, with_store
 from utils.agent.rollouts import ExplorationPolicy, Job, run
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS, TakeCover
 from utils.figures.style import Sheet, save
 from utils.run import cli
@@ -30,7 +30,7 @@ def main() -> None:
         fireballs = _fire(pictures[screen])
         table[screen] = {
             "steps": len(pictures[screen]),
-            "steps_a_second": round(len(pictures[screen]) / seconds),  # on two cores: the game has one of its own
+            "steps_per_second": round(len(pictures[screen]) / seconds),  # on two cores: the game has one of its own
             "pictures_with_fireballs": round(float((fireballs > 0).mean()), 4),
             "pixels_of_fireballs": round(float(fireballs.mean()), 3),
         }
@@ -43,7 +43,7 @@ def main() -> None:
 def _play(screen: str) -> tuple[np.ndarray, float]:
     """All observations of the games, uint8 (steps, 64, 64, 3), and the seconds that they took."""
     env, seen = TakeCover(screen=screen), []
-    policy = ExplorationPolicy(describe("WorldModels/TakeCover-v0").explorations["held"], 1)
+    policy = ExplorationPolicy(get_spec("WorldModels/TakeCover-v0").explorations["held"], 1)
     run([env], policy, [Job(0, 0)], 20)  # starts the game
     began = time.perf_counter()
     run([env], policy, [Job(seed, seed) for seed in range(GAMES)], MAX_STEPS, lambda *step: seen.append(step[2].copy()))

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import announce, command, store, with_store
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import cli
 from utils.run import config as configuration
 from utils.run.folder import RunFolder
@@ -52,7 +52,7 @@ def take_cover(folder: RunFolder, tick: Tick) -> None:
 
 
 def _resets(env_name: str, tick: Tick) -> None:
-    env = describe(env_name).make()
+    env = get_spec(env_name).make()
     seed = 0
     while True:
         env.reset(seed=seed)
@@ -66,7 +66,7 @@ def take_cover_deaths(folder: RunFolder, tick: Tick) -> None:
     """a game that is killed, and the next one"""
     from utils.environments.spec import EpisodeLost
 
-    env = describe("WorldModels/TakeCover-v0").make()
+    env = get_spec("WorldModels/TakeCover-v0").make()
     while True:
         env.reset(seed=0)
         for game in _children(os.getpid()):
@@ -91,17 +91,17 @@ def driving(folder: RunFolder, tick: Tick) -> None:
 def _generations(folder: RunFolder, tick: Tick, dreamed: bool, max_steps: int) -> None:
     compute.start_tensorflow(threads=1)
     from utils.agent.rollouts import Job
-    from utils.evolution.tasks import Part
-    from utils.evolution.worker import Player
+    from utils.evolution.tasks import Task
+    from utils.evolution.worker import RolloutWorker
 
-    player = Player(folder.read_config(), folder)
+    player = RolloutWorker(folder.read_config(), folder)
     rng = np.random.default_rng(0)
     generation = 0
     while True:
         candidates = rng.normal(0, 0.1, (POPULATION, player.num_parameters)).astype(np.float32)
         episodes = range(4 if dreamed else 1)
         jobs = [Job(generation * 4 + e, 0, k) for k in range(POPULATION) for e in episodes]
-        player.play(Part("soak", candidates, jobs, max_steps, dreamed=dreamed))
+        player.play(Task("soak", candidates, jobs, max_steps, dreamed=dreamed))
         generation += 1
         tick()
 

@@ -17,13 +17,13 @@ STRETCH = 50  # steps of a rollout after which dreams that have ended are droppe
 
 
 class DreamState(NamedTuple):
-    """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); signal (batch,), the reward (or
+    """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); reward_or_done (batch,), the reward (or
     end) that came with z: of ends it is always 0, as nothing comes after one."""
 
     z: tf.Tensor
     h: tf.Tensor
     c: tf.Tensor
-    signal: tf.Tensor
+    reward_or_done: tf.Tensor
 
     def features(self, inputs: Sequence[str]) -> tf.Tensor:
         """What a controller with these inputs reads: float32 (batch, num_features)."""
@@ -52,7 +52,7 @@ class Dream:
     def predict(self, state: DreamState, actions):
         """What M expects of actions, float32 (batch, action_size): its next h and c, the mixture of the next z, and
         the reward or the logit of the end, (batch,)."""
-        inputs = tf.concat([state.z, actions, state.signal[:, None]], axis=1)
+        inputs = tf.concat([state.z, actions, state.reward_or_done[:, None]], axis=1)
         h, c = self._rnn.step(inputs, state.h, state.c)
         return h, c, *self._rnn.split(self._rnn.mdn(h))
 
@@ -101,7 +101,7 @@ class DreamRollout:
             def going(time, state, scores, steps, alive):
                 return tf.reduce_any(alive)
 
-            none = tf.zeros_like(state.signal)
+            none = tf.zeros_like(state.reward_or_done)
             beginning = 0, state, none, tf.cast(none, tf.int32), tf.ones_like(none, tf.bool)
             return tf.while_loop(going, step, beginning, maximum_iterations=tf.shape(uniform)[0])[1:]
 

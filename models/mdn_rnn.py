@@ -1,8 +1,8 @@
 """M: the MDN-RNN that predicts the next latent vector and reward (or end) from the past.
 
-Chapter, "The MDN-RNN Architecture": an LSTM over [z, action, signal] and a dense layer that makes, for each
+Chapter, "The MDN-RNN Architecture": an LSTM over [z, action, reward_or_done] and a dense layer that makes, for each
 dimension of the next z, a mixture of normal distributions, and beside them one number: the predicted reward,
-or the logit of the episode's end. The signal is the reward (or end) that came with z.
+or the logit of the episode's end. The reward_or_done is the reward (or end) that came with z.
 """
 
 import math
@@ -136,7 +136,7 @@ def mixture_nll(mixture: Mixture, z) -> tf.Tensor:
 
 
 def sample_mixture(mixture: Mixture, temperature, uniform, normal) -> tf.Tensor:
-    """Draws the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
+    """GenerationRng the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
 
     temperature (tau): log weights are divided by it and standard deviations multiplied by its root, so that
     it makes the dream livelier above 1 and near 0 picks the mean of the likeliest component (original code).
@@ -155,20 +155,22 @@ def end_probability(logit) -> tf.Tensor:
     return tf.sigmoid(logit - math.log(END_WEIGHT))
 
 
-def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_signal, z_mask, signal_mask, predicts: str):
+def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_reward_or_done, z_mask, reward_or_done_mask, predicts: str):
     """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Their sum is what is minimised.
 
-    outputs: float32 (..., output_size). next_z: (..., z_size). next_signal, and the masks, 1 where there is something
+    outputs: float32 (..., output_size). next_z: (..., z_size). next_reward_or_done, and the masks, 1 where there is something
     to predict and 0 elsewhere: float32 (...).
     predicts: "reward" for squared error, "done" for cross-entropy with the rare ends weighted tenfold.
     """
     mixture, prediction = model.split(outputs)
     z_loss = _masked_mean(tf.reduce_mean(mixture_nll(mixture, next_z), axis=-1), z_mask)
     if predicts == "reward":
-        losses = tf.square(prediction - next_signal)
+        losses = tf.square(prediction - next_reward_or_done)
     else:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_signal, prediction) * (1 + (END_WEIGHT - 1) * next_signal)
-    return z_loss, _masked_mean(losses, signal_mask)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_reward_or_done, prediction) * (
+            1 + (END_WEIGHT - 1) * next_reward_or_done
+        )
+    return z_loss, _masked_mean(losses, reward_or_done_mask)
 
 
 def _masked_mean(values, mask):

@@ -30,19 +30,19 @@ class VAE(NamedTuple):
 
 
 def sample_z(mu, logvar, noise):
-    """z from the normal distribution that mu and logvar describe and standard normal noise, all (..., z_size).
+    """z from the normal distribution that mu and logvar get_spec and standard normal noise, all (..., z_size).
     Chapter, example 12-1."""
     return mu + keras.ops.exp(0.5 * logvar) * noise
 
 
-def information(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+def kl_per_dimension(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
     """What each dimension of z tells of each frame, in nats: its part of the KL divergence. All (n, z_size)."""
     return 0.5 * (np.square(mu) + np.exp(logvar) - logvar - 1)
 
 
 @keras.saving.register_keras_serializable("world_models")
 class Sampling(layers.Layer):
-    """Draws z anew at each call. Takes mu and logvar, (batch, z_size)."""
+    """GenerationRng z anew at each call. Takes mu and logvar, (batch, z_size)."""
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)

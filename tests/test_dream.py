@@ -1,13 +1,13 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 
 import gymnasium
 import numpy as np
 import pytest
+import reward_or_done
 from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 from scipy import special
@@ -25,7 +25,7 @@ Z, RNN = 6, 12
 
 def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
     """One episode in NumPy: the LSTM and the mixture by their definitions."""
-    z, signal, score = start, 0.0, 0.0
+    z, reward_or_done, score = start, 0.0, 0.0
     h, c = np.zeros(RNN), np.zeros(RNN)
     kernel, recurrent, of_lstm = (np.float64(weight) for weight in rnn.lstm.get_weights())
     head, of_head = (np.float64(weight) for weight in rnn.mdn.get_weights())
@@ -34,7 +34,7 @@ def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
         action = np.tanh(raw)
         if predicts == "reward":
             action[1:] = (action[1] + 1) / 2, np.clip(action[2], 0, 1)
-        gates = np.concatenate([z, action, [signal]]) @ kernel + h @ recurrent + of_lstm
+        gates = np.concatenate([z, action, [reward_or_done]]) @ kernel + h @ recurrent + of_lstm
         i, f, g, o = np.split(gates, 4)
         c = special.expit(f) * c + special.expit(i) * np.tanh(g)
         h = special.expit(o) * np.tanh(c)
@@ -45,8 +45,8 @@ def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
         rows = np.arange(Z), chosen
         z = mu[rows] + np.exp(logvar[rows] / 2) * np.sqrt(temperature) * normal[t]
         if predicts == "reward":
-            signal = outputs[-1]
-            score += signal
+            reward_or_done = outputs[-1]
+            score += reward_or_done
         else:
             score += 1
             if outputs[-1] > 0:
@@ -190,9 +190,9 @@ if __name__ == "__main__":
         found["refused"] = str(error)
 
     from utils.run import config
-    from utils.environments import describe
+    from utils.environments import get_spec
 
-    found["curve"] = len(describe("WorldModels/CarRacing-v3").published_curves[0].points())
+    found["curve"] = len(get_spec("WorldModels/CarRacing-v3").published_curves[0].points())
     found["extends"] = config.load(Path(sys.argv[1]) / "config/quickstart.yaml").env_name
     found["car"] = gymnasium.make("utils.environments:WorldModels/CarRacing-v3").reset(seed=0)[0].shape
     print(json.dumps(found))
@@ -213,7 +213,7 @@ def elsewhere(folder, run, script) -> subprocess.CompletedProcess:
             output = process.communicate(timeout=100)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, reward_or_done.SIGKILL)
     return subprocess.CompletedProcess(command, process.returncode, *output)
 
 

@@ -11,7 +11,7 @@ from gymnasium.envs.box2d import car_racing as stock
 from gymnasium.utils.env_checker import check_env
 
 from benchmarks.driver import StockSometimesDrawn, drive, steer_towards
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.system.errors import UsageError
 
@@ -130,13 +130,13 @@ def test_gymnasiums_checker_is_content():
 
 
 def test_people_still_get_the_full_picture():
-    env = describe(CAR).make(render_mode="rgb_array")
+    env = get_spec(CAR).make(render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (400, 600, 3)
 
 
 def test_stock_is_unmodified_and_shown_as_ours():
-    env = describe(CAR).make_stock()
+    env = get_spec(CAR).make_stock()
     assert type(env.unwrapped) is stock.CarRacing
     obs, ours = env.reset(seed=0)[0], gymnasium.make(CAR).reset(seed=0)[0]
     assert obs.shape == ours.shape
@@ -144,15 +144,15 @@ def test_stock_is_unmodified_and_shown_as_ours():
 
 
 def test_description_fits_the_environment():
-    description = describe(CAR)
-    env = description.make()
-    assert env.action_space.shape == (description.action_size,) == (len(description.action_names),)
+    spec = get_spec(CAR)
+    env = spec.make()
+    assert env.action_space.shape == (spec.action_size,) == (len(spec.action_names),)
     assert env.observation_space == gymnasium.spaces.Box(0, 255, (64, 64, 3), np.uint8)
-    assert env.spec.max_episode_steps == description.max_steps
-    assert description.baseline in description.explorations
-    assert all(len(curve.points()) > 1 for curve in description.published_curves)
+    assert env.spec.max_episode_steps == spec.max_steps
+    assert spec.baseline_policy in spec.explorations
+    assert all(len(curve.points()) > 1 for curve in spec.published_curves)
     with pytest.raises(UsageError, match="did you mean"):
-        describe("CarRacing-v3")
+        get_spec("CarRacing-v3")
 
 
 @pytest.mark.parametrize("name", EXPLORATIONS)
@@ -172,7 +172,7 @@ def test_exploration_is_valid_and_repeatable(name):
 
 
 def test_wandering_reaches_speed_leaves_the_road_and_comes_back():
-    env = describe(CAR).make()
+    env = get_spec(CAR).make()
     speeds, on_road, returns = [], [], 0
     for seed in range(6):
         explorer = EXPLORATIONS["wander"](np.random.default_rng(seed))
@@ -219,10 +219,10 @@ def test_another_gymnasium_that_scores_by_another_rule_is_refused(tmp_path, old,
     link(package, tmp_path / "gymnasium", ("envs", "box2d", "car_racing.py"))
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from utils.environments import describe\n"
+        "from utils.environments import get_spec\n"
         "from utils.system.errors import UsageError\n"
-        f"description = describe({CAR!r})\n"
-        "for make in (description.make, description.make_stock):\n"
+        f"spec = get_spec({CAR!r})\n"
+        "for make in (spec.make, spec.make_stock):\n"
         "    try:\n"
         "        make()\n"
         "        print('made')\n"

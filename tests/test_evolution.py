@@ -18,8 +18,8 @@ from conftest import ROOT, TINY, call, children, command, step
 
 from utils.agent.rollouts import Patience
 from utils.evolution.orchestrator import _refuse_unless_finite
-from utils.evolution.state import Draws, EvolutionState
-from utils.evolution.tasks import evaluation_parts, generation_parts
+from utils.evolution.state import EvolutionState, GenerationRng
+from utils.evolution.tasks import evaluation_tasks, generation_tasks
 from utils.run import config
 from utils.run.folder import RunFolder
 from utils.system.errors import UsageError
@@ -204,22 +204,22 @@ def test_a_diagonal_search_learns_scales_alone():
 def test_parts_are_fixed_by_the_configuration():
     c = config.load(TINY)
     candidates = np.arange(6 * 57, dtype=np.float32).reshape(6, 57)
-    parts = generation_parts(c, 4, candidates)
+    parts = generation_tasks(c, 4, candidates)
     np.testing.assert_array_equal(np.concatenate([part.candidates for part in parts]), candidates)
     tracks = [[job.env_seed for job in part.jobs if job.candidate == k] for part in parts for k in range(2)]
     assert all(track == tracks[0] for track in tracks)  # common tracks
     assert len(set(tracks[0])) == 2
     draws = [job.draw_seed for part in parts for job in part.jobs]
     assert len(set(draws)) == len(draws)  # but each candidate's own draws
-    assert {job.env_seed for part in generation_parts(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
+    assert {job.env_seed for part in generation_tasks(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
     grown = config.load(TINY, ["controller_num_episode={1: 2, 4: 3, 6: 5}"])
-    assert [len(generation_parts(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
-    evaluation = evaluation_parts(c, candidates[0])
+    assert [len(generation_tasks(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
+    evaluation = evaluation_tasks(c, candidates[0])
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == 1000 for part in evaluation)
     patient = config.load(TINY, ["controller_patience=20"])
-    assert {part.patience for part in generation_parts(patient, 4, candidates)} == {Patience(20, -0.1)}
-    assert {part.patience for part in [*parts, *evaluation, *evaluation_parts(patient, candidates[0])]} == {None}
+    assert {part.patience for part in generation_tasks(patient, 4, candidates)} == {Patience(20, -0.1)}
+    assert {part.patience for part in [*parts, *evaluation, *evaluation_tasks(patient, candidates[0])]} == {None}
 
 
 def test_a_run_that_goes_on_has_draws_of_its_own():
@@ -228,9 +228,9 @@ def test_a_run_that_goes_on_has_draws_of_its_own():
     candidates = np.zeros((6, 57), np.float32)
     seeds, perturbations = [], []
     for c in (first, second):
-        training = {job.env_seed for g in range(50) for job in generation_parts(c, g, candidates)[0].jobs}
-        evaluation = {job.env_seed for part in evaluation_parts(c, candidates[0]) for job in part.jobs}
-        dreamed = {job.env_seed for part in evaluation_parts(c, candidates[0], dreamed=True) for job in part.jobs}
+        training = {job.env_seed for g in range(50) for job in generation_tasks(c, g, candidates)[0].jobs}
+        evaluation = {job.env_seed for part in evaluation_tasks(c, candidates[0]) for job in part.jobs}
+        dreamed = {job.env_seed for part in evaluation_tasks(c, candidates[0], dreamed=True) for job in part.jobs}
         assert dreamed == evaluation
         # Beyond all training, and all seeds that `render_agent.py` takes, in this run and in others.
         assert max(training) < 2**31 <= min(evaluation)
@@ -275,7 +275,7 @@ def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
         theirs.save(tmp_path)
         theirs = EvolutionState.restore(tmp_path)
     assert np.abs(theirs.es.mean).max() < 0.1
-    draws = Draws(0)
+    draws = GenerationRng(0)
     draws.begin(3)
     first = draws(2, 3)
     draws.begin(3)
@@ -302,7 +302,7 @@ def test_an_error_in_a_rank_ends_all_and_names_it():
     fail = (
         "import time; from utils.evolution.ranks import Ranks\n"
         "ranks = Ranks()\n"
-        "ranks.guarded(lambda: 1 / 0 if ranks.rank == 1 else time.sleep(60))\n"
+        "ranks.abort_on_error(lambda: 1 / 0 if ranks.rank == 1 else time.sleep(60))\n"
     )
     began = time.monotonic()
     done = subprocess.run(

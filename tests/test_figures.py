@@ -13,9 +13,9 @@ from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.mdn_rnn import MDNRNN
-from models.vae import information
+from models.vae import kl_per_dimension
 from utils.agent import evaluate
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures import memory
 from utils.figures.catalogue import FIGURES
 from utils.figures.inputs import Subject
@@ -107,7 +107,7 @@ def test_information_is_the_divergence_from_the_prior():
     x = np.linspace(-12, 12, 200001)
     ours, prior = stats.norm(1.5, np.exp(-1)), stats.norm
     expected = np.trapezoid(ours.pdf(x) * (ours.logpdf(x) - prior.logpdf(x)), x)
-    np.testing.assert_allclose(information(mu, logvar), [[0, expected]], atol=1e-5)
+    np.testing.assert_allclose(kl_per_dimension(mu, logvar), [[0, expected]], atol=1e-5)
 
 
 def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
@@ -130,11 +130,11 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
 
 def test_ways_are_where_the_car_was(evolved):
     subject = Subject(RunFolder(evolved / "tiny"))
-    jobs = evaluate.jobs_on(1000, 3)
+    jobs = evaluate.evaluation_jobs(1000, 3)
     outcomes, ways, lines = evaluate.ways(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
     for job, outcome, way, line in zip(jobs, outcomes, ways, lines):
         assert way.shape == (outcome.steps, 2)
-        env = describe("WorldModels/CarRacing-v3").make()
+        env = get_spec("WorldModels/CarRacing-v3").make()
         env.reset(seed=job.env_seed)
         assert np.linalg.norm(way[0] - env.unwrapped.car.hull.position) < 1
         assert np.abs(np.diff(way, axis=0)).max() < 3

@@ -8,24 +8,24 @@ import pytest
 
 from utils.system import seeding
 from utils.system.errors import UsageError
-from utils.system.files import link_or_copy, locked, remove_leftovers, written_aside
+from utils.system.files import atomic_write, link_or_copy, locked, remove_leftovers
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), written_aside(path) as aside:
+    with pytest.raises(RuntimeError), atomic_write(path) as aside:
         aside.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text("new")
     assert path.read_text() == "new"
 
 
 def test_a_full_disk_says_so(tmp_path):
-    with pytest.raises(UsageError, match=r"disk is full.*file\.txt"), written_aside(tmp_path / "file.txt") as aside:
+    with pytest.raises(UsageError, match=r"disk is full.*file\.txt"), atomic_write(tmp_path / "file.txt") as aside:
         aside.symlink_to("/dev/full")  # the kernel's own full disk
         aside.write_text("anything")
     assert os.listdir(tmp_path) == []
@@ -66,7 +66,7 @@ def test_a_file_system_that_cannot_lock_sync_or_link_is_worked_on_with_one_warni
     for module, name in (fcntl, "flock"), (os, "fsync"), (os, "link"):
         monkeypatch.setattr(module, name, refuse)
     for _ in range(2):
-        with locked(tmp_path), written_aside(tmp_path / "file.txt") as aside:
+        with locked(tmp_path), atomic_write(tmp_path / "file.txt") as aside:
             aside.write_text("new")
     (line,) = capsys.readouterr().err.splitlines()
     assert str(tmp_path) in line

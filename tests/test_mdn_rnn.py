@@ -5,7 +5,7 @@ from conftest import TINY
 from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import config, episodes
 from utils.run.episodes import Series
 from utils.training.train_rnn import Batch, SequenceSet, build_rnn, make_steps
@@ -140,14 +140,14 @@ def test_padding_has_no_part_in_the_loss(model, predicts):
     rng = np.random.default_rng(0)
     outputs = rng.normal(0, 1, (2, 5, 481)).astype(np.float32)
     z = rng.normal(0, 1, (2, 5, 32)).astype(np.float32)
-    signal = np.float32([[0, 0, 1, 9, 9], [0, 0, 0, 0, 1]])
+    reward_or_done = np.float32([[0, 0, 1, 9, 9], [0, 0, 0, 0, 1]])
     z_mask, mask = np.float32([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]), np.float32([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
-    nll, prediction = mdn_rnn_losses(model, outputs, z, signal, z_mask, mask, predicts)
+    nll, prediction = mdn_rnn_losses(model, outputs, z, reward_or_done, z_mask, mask, predicts)
 
     mixture, predicted = model.split(outputs)
     every_nll = np.asarray(mixture_nll(mixture, z)).mean(-1)
     np.testing.assert_allclose(nll, every_nll[z_mask > 0].mean(), rtol=1e-5)
-    p, y = np.asarray(predicted, np.float64)[mask > 0], signal[mask > 0]
+    p, y = np.asarray(predicted, np.float64)[mask > 0], reward_or_done[mask > 0]
     if predicts == "reward":
         expected = (p - y) ** 2
     else:
@@ -166,7 +166,7 @@ def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(t
     seen, rng = np.zeros(length), np.random.default_rng(0)
     for _ in range(2000):
         batch = sequences.batch(np.array([0, 1]), rng)
-        steps = batch.signal[0].astype(int)
+        steps = batch.reward_or_done[0].astype(int)
         np.testing.assert_array_equal(np.diff(steps), 1)
         seen[steps] += 1
         np.testing.assert_array_equal(batch.mask[1], [1] * 4 + [0] * 6)
@@ -176,26 +176,28 @@ def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(t
 @pytest.mark.parametrize("env_name", ["WorldModels/CarRacing-v3", "WorldModels/TakeCover-v0"])
 def test_losses_of_a_padded_batch_are_those_of_its_episodes_step_by_step(env_name):
     c = config.load(TINY, [f"env_name={env_name}", "exploration_policy=uniform"])
-    predicts, rng, lengths = describe(env_name).predicts, np.random.default_rng(0), (7, 3)
+    predicts, rng, lengths = get_spec(env_name).predicts, np.random.default_rng(0), (7, 3)
     rnn = build_rnn(c)
     for weight in rnn.weights:
         weight.assign_add(rng.normal(0, 0.3, weight.shape))
     mask = np.float32([np.arange(7) < length for length in lengths])
-    z, action = rng.normal(0, 1, (2, 7, c.z_size)), rng.normal(0, 1, (2, 7, describe(env_name).action_size))
-    signal = rng.normal(0, 1, (2, 7)) if predicts == "reward" else np.float32([np.arange(7) == n - 1 for n in lengths])
-    arrays = (np.float32(array) * mask.reshape(2, 7, *(1,) * (array.ndim - 2)) for array in (z, action, signal))
-    z, action, signal = arrays
-    batch = Batch(z, np.full_like(z, -60), action, signal, mask)  # so sure of z that it is always mu
+    z, action = rng.normal(0, 1, (2, 7, c.z_size)), rng.normal(0, 1, (2, 7, get_spec(env_name).action_size))
+    reward_or_done = (
+        rng.normal(0, 1, (2, 7)) if predicts == "reward" else np.float32([np.arange(7) == n - 1 for n in lengths])
+    )
+    arrays = (np.float32(array) * mask.reshape(2, 7, *(1,) * (array.ndim - 2)) for array in (z, action, reward_or_done))
+    z, action, reward_or_done = arrays
+    batch = Batch(z, np.full_like(z, -60), action, reward_or_done, mask)  # so sure of z that it is always mu
     _, losses, _ = make_steps(rnn, c)
     ours = losses(batch, tf.constant(-1, tf.int64))
 
     of_z, of_signal = [], []
     for i, length in enumerate(lengths):
-        before = np.r_[0, signal[i, : length - 1]]
+        before = np.r_[0, reward_or_done[i, : length - 1]]
         inputs = np.concatenate([z[i, :length], action[i, :length], before[:, None]], axis=1)
         mixture, prediction = rnn.split(rnn(np.float32(inputs)[None])[0])
         of_z += list(scipy_nll(*(np.asarray(part)[:-1] for part in mixture), z[i, 1:length]).mean(axis=-1))
-        p, truth = np.float64(prediction), signal[i, :length]
+        p, truth = np.float64(prediction), reward_or_done[i, :length]
         ends = -10 * truth * np.log(special.expit(p)) - (1 - truth) * np.log(special.expit(-p))
         of_signal += list((p - truth) ** 2 if predicts == "reward" else ends)
     assert (len(of_z), len(of_signal)) == (6 + 2, 7 + 3)

@@ -104,7 +104,7 @@ def test_little_shared_memory_no_output_and_an_stdin_of_others_are_enough(copy_o
 def test_killed_ranks_leave_no_shared_memory_behind():
     mapped = (
         "from utils.evolution.ranks import Ranks\n"
-        "ranks = Ranks(); ranks.introduce()\n"
+        "ranks = Ranks(); ranks.exchange_pids()\n"
         "if ranks.rank: ranks.send(None, 0)\n"
         "else: ranks.receive(); print(*(l for l in open('/proc/self/maps') if 'mpich_shm' in l), sep='')\n"
     )

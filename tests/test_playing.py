@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from utils.agent.agent import Agent
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures.film import Moment
 from utils.play.game import DreamPlay, Game, RealPlay
 from utils.play.window import Window
@@ -41,7 +41,7 @@ def test_hands_change_and_episodes_follow_each_other(make, dreaming):
     game = make(dreaming, max_steps=6)
     moments = [game.step(HARD_LEFT)[0] for _ in range(3)]
     assert not any(np.array_equal(moment.action, HARD_LEFT) for moment in moments)
-    game.change_hands()
+    game.switch_controller()
     moments += [game.step(HARD_LEFT)[0] for _ in range(3)]
     assert all(np.array_equal(moment.action, HARD_LEFT) for moment in moments[3:])
     assert [moment.step for moment in moments] == [1, 2, 3, 4, 5, 6]
@@ -54,7 +54,7 @@ def test_hands_change_and_episodes_follow_each_other(make, dreaming):
 def test_what_a_person_does_is_what_m_remembers(make):
     """The same dream, driven by hand and by an agent that does the same, goes the same way."""
     watched, driven = make(dreaming=True), make(dreaming=True)
-    driven.change_hands()
+    driven.switch_controller()
     for _ in range(8):
         moment, _ = watched.step(STILL)
         same, _ = driven.step(moment.action)
@@ -65,10 +65,10 @@ def test_what_a_person_does_is_what_m_remembers(make):
 def test_real_driving_by_hand_goes_through_m_as_well(make):
     watched, driven = make(dreaming=False), make(dreaming=False)
     actions = [watched.step(STILL)[0].action for _ in range(5)]
-    driven.change_hands()
+    driven.switch_controller()
     for action in actions:
         driven.step(action)
-    driven.change_hands()
+    driven.switch_controller()
     np.testing.assert_allclose(watched.step(STILL)[0].action, driven.step(STILL)[0].action, atol=1e-5)
 
 
@@ -77,8 +77,8 @@ def press(key, mod=0, kind=pygame.KEYDOWN):
 
 
 def test_keys(make):
-    game, description = make(dreaming=True), describe("WorldModels/CarRacing-v3")
-    window = Window("test", description)
+    game, spec = make(dreaming=True), get_spec("WorldModels/CarRacing-v3")
+    window = Window("test", spec)
     shown: list[tuple[str, Moment]] = []
     keys = {
         2: lambda: press(pygame.K_m),
@@ -115,14 +115,14 @@ def test_without_a_display_a_line_says_so():
     """In a process of its own, which SDL would crash."""
     program = (
         "import os\n"
-        "from utils.environments import describe\n"
+        "from utils.environments import get_spec\n"
         "from utils.system.errors import UsageError\n"
         "from utils.play.window import Window\n"
         "for driver in (None, 'offscreen', 'nonsense'):\n"
         "    if driver:\n"
         "        os.environ['SDL_VIDEODRIVER'] = driver\n"
         "    try:\n"
-        "        Window('test', describe('WorldModels/CarRacing-v3'))\n"
+        "        Window('test', get_spec('WorldModels/CarRacing-v3'))\n"
         "    except UsageError as error:\n"
         "        print(error)\n"
     )

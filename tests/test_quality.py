@@ -11,7 +11,7 @@ from models.dream import Dream
 from models.mdn_rnn import MDNRNN
 from tests.conftest import call
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_unchosen
+from utils.agent.checkpoints import load_without_selection
 from utils.dreams import baselines, open_loop, recorded, temperatures
 from utils.dreams.recorded import Recorded
 from utils.run import episodes
@@ -56,10 +56,10 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
     np.testing.assert_allclose(nll, -np.log(density).mean(axis=-1), atol=1e-4)
 
 
-def windows(real, dreamed, signal, predicted, last_mu=None):
-    n, steps = signal.shape
+def windows(real, dreamed, reward_or_done, predicted, last_mu=None):
+    n, steps = reward_or_done.shape
     return open_loop.Windows(
-        real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, signal, predicted, None,
+        real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, reward_or_done, predicted, None,
         np.tile(np.arange(steps), (n, 1)), np.zeros(n), np.zeros(n),
     )  # fmt: skip
 
@@ -82,11 +82,13 @@ def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes(tmp_path)
     walks = rng.normal(0, 1, (50, 60, Z)).cumsum(axis=1)
     fitted = baselines.fit(write_series(tmp_path, walks, -3.0), open_loop.HORIZONS, 20)
     real = rng.normal(0, 1, (50, 16, Z)).cumsum(axis=1)
-    signal = rng.normal(0, 1, (50, 15))
+    reward_or_done = rng.normal(0, 1, (50, 15))
     knows = np.repeat(real[:, None], open_loop.SAMPLES, axis=1)
     unmoved = np.broadcast_to(knows[:, :, :1], knows.shape)
     last_mu = real[:, 0] + rng.normal(0, 1, (50, Z))
-    right, lazy = (open_loop.table(windows(real, of, signal, signal, last_mu), fitted) for of in (knows, unmoved))
+    right, lazy = (
+        open_loop.table(windows(real, of, reward_or_done, reward_or_done, last_mu), fitted) for of in (knows, unmoved)
+    )
     assert [row["steps"] for row in right] == [1, 5, 15]  # as far as there are steps
     for good, bad in zip(right, lazy):
         steps = good["steps"]
@@ -171,13 +173,13 @@ def test_windows_start_from_held_out_frames(trained):
     n = len(seen.real)
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
     assert seen.dreamed.shape == (n, open_loop.SAMPLES, 9, Z)
-    assert seen.signal.shape == seen.predicted.shape == seen.nll.shape == (n, 8)
+    assert seen.reward_or_done.shape == seen.predicted.shape == seen.nll.shape == (n, 8)
     assert seen.last_mu.shape == (n, Z)
     np.testing.assert_array_equal(seen.dreamed[:, :, 0], np.repeat(seen.real[:, None, 0], open_loop.SAMPLES, axis=1))
     _, held_out = episodes.split(run.series_paths(agent.config), agent.config.held_out_fraction)
     with np.load(held_out[-1]) as last:
         start = seen.start[-1]
-        np.testing.assert_array_equal(seen.signal[-1], last["reward"][start : start + 8])
+        np.testing.assert_array_equal(seen.reward_or_done[-1], last["reward"][start : start + 8])
         np.testing.assert_array_equal(seen.last_mu[-1], last["mu"][start])
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
@@ -240,8 +242,8 @@ def test_a_dream_of_another_v_is_not_held_against_reality(copy_of_trained):
 def test_windows_of_what_the_controller_drives_now(evolved):
     run = RunFolder(evolved / "tiny")
     agent = Agent(run.read_config(), run)
-    parameters, _ = load_unchosen(agent.config, run, agent.num_parameters)
-    driven = recorded.driven(agent, parameters, 5)  # more than there are lanes
+    parameters, _ = load_without_selection(agent.config, run, agent.num_parameters)
+    driven = recorded.driven(agent, parameters, 5)  # more than there are num_envs
     again = recorded.driven(agent, parameters, 5)
     assert len(driven) == 5
     for (series, frames), (series_again, _) in zip(driven, again):
@@ -296,7 +298,7 @@ def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
     recorded = [Recorded(series, lambda: None)] * 3
     seen = open_loop.dream_windows(agent, recorded, watched=steps - 3, length=length)
     assert seen.start.tolist() == [steps - 3] * 3
-    np.testing.assert_array_equal(seen.signal, [[0, 0, 1, 0, 0]] * 3)
+    np.testing.assert_array_equal(seen.reward_or_done, [[0, 0, 1, 0, 0]] * 3)
     np.testing.assert_allclose(seen.predicted, [chance * (1 - chance) ** np.arange(length)] * 3, rtol=1e-4)
     assert np.isnan(seen.real[:, 3:]).all()
     assert np.isnan(seen.nll[:, 2:]).all()

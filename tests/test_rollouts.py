@@ -27,27 +27,27 @@ class Counting(gymnasium.Env):
 
 
 class Watching:
-    """Notes what it is shown, and acts by the candidate of the lane."""
+    """Notes what it is shown, and acts by the candidate of the env_index."""
 
-    def __init__(self, lanes):
-        self.jobs, self.shown = [None] * lanes, []
+    def __init__(self, num_envs):
+        self.jobs, self.shown = [None] * num_envs, []
 
-    def begin(self, lane, job):
-        self.jobs[lane] = job
+    def begin(self, env_index, job):
+        self.jobs[env_index] = job
 
-    def act(self, obs, signal):
-        self.shown.append((obs[:, 0, 0].copy(), signal.copy()))
+    def act(self, obs, reward_or_done):
+        self.shown.append((obs[:, 0, 0].copy(), reward_or_done.copy()))
         return np.float32([[job.candidate if job else -1] for job in self.jobs])
 
 
 JOBS = [Job(env_seed=seed, draw_seed=0, candidate=index) for index, seed in enumerate((5, 0, 2, 7, 1, 0, 3))]
 
 
-@pytest.mark.parametrize("lanes", [1, 3, 7, 9])
-def test_every_job_is_played_to_its_end_however_many_lanes(lanes):
+@pytest.mark.parametrize("num_envs", [1, 3, 7, 9])
+def test_every_job_is_played_to_its_end_however_many_lanes(num_envs):
     ended = []
     outcomes = run(
-        [Counting() for _ in range(lanes)], Watching(lanes), JOBS, 100, on_end=lambda job, _: ended.append(job)
+        [Counting() for _ in range(num_envs)], Watching(num_envs), JOBS, 100, on_end=lambda job, _: ended.append(job)
     )
     lengths = [job.env_seed + 3 for job in JOBS]
     assert [outcome.steps for outcome in outcomes] == lengths
@@ -65,7 +65,7 @@ def test_lanes_are_refilled_at_once():
 def test_the_policy_sees_each_frame_with_the_reward_that_came_with_it():
     policy = Watching(1)
     run([Counting()], policy, JOBS[:2], 100)
-    frames = [(int(obs[0, 0]), float(signal[0])) for obs, signal in policy.shown]
+    frames = [(int(obs[0, 0]), float(reward_or_done[0])) for obs, reward_or_done in policy.shown]
     assert frames == [(t, float(t)) for t in range(8)] + [(t, float(t)) for t in range(3)]
 
 
@@ -73,7 +73,7 @@ def test_the_step_hook_gets_what_was_seen_done_and_received():
     steps = []
     run(
         [Counting(), Counting()], Watching(2), JOBS[:3], 4,
-        on_step=lambda lane, job, obs, action, reward, done: steps.append((job, obs[0, 0, 0], action[0], reward, done)),
+        on_step=lambda env_index, job, obs, action, reward, done: steps.append((job, obs[0, 0, 0], action[0], reward, done)),
     )  # fmt: skip
     assert [step[1:] for step in steps if step[0] == 0] == [(t, 0.0, t + 1.0, False) for t in range(4)]
     assert [step[1:] for step in steps if step[0] == 1] == [(t, 1.0, t + 1.0, t == 2) for t in range(3)]

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, TINY, call
 
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_parameters, load_unchosen
+from utils.agent.checkpoints import load_parameters, load_without_selection
 from utils.data.collect import collect
 from utils.data.encode import encode_rollouts
 from utils.run import config as configuration
@@ -35,7 +35,7 @@ def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_pa
     )
     config, parameters = target.read_config(), after.num_parameters
     np.testing.assert_array_equal(
-        load_unchosen(config, target, parameters)[0], load_unchosen(config, run, parameters)[0]
+        load_without_selection(config, target, parameters)[0], load_without_selection(config, run, parameters)[0]
     )
     for more in ((), ("--dream",)):
         done = call("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)

@@ -17,12 +17,12 @@ from PIL import Image
 from models.controller import num_parameters
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_unchosen
+from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import ExplorationPolicy, Job, run
 from utils.data.collect import record
 from utils.dreams import iterations
 from utils.dreams.evaluator import Dreams
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.environments.take_cover import STOCK_SCREEN, TakeCover
 from utils.run import config as configuration
 from utils.run import episodes
@@ -31,7 +31,7 @@ from utils.run.folder import RunFolder
 from utils.system.progress import Progress
 
 pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'")
-DOOM = describe("WorldModels/TakeCover-v0")
+DOOM = get_spec("WorldModels/TakeCover-v0")
 
 
 def play(env, seed, actions):
@@ -157,7 +157,7 @@ def test_the_world_moves_left_for_someone_who_moves_right():
         for name, keys in (("left", (True, False)), ("right", (False, True))):
             before, _ = env.reset(seed=3)
             for _ in range(12):
-                after, *_ = env.step(DOOM.by_keys(*keys, False, False))
+                after, *_ = env.step(DOOM.keyboard_action(*keys, False, False))
             row = slice(24, 36)  # the far wall
             fits = {
                 shift: np.abs(after[row, 12:-12].astype(int) - before[row, 12 + shift : 52 + shift]).mean()
@@ -196,12 +196,12 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
     class Doll:
         """Stays where it is; sees nothing."""
 
-        config, description, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
+        config, spec, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
 
-        def policy(self, lanes):
+        def policy(self, num_envs):
             return self
 
-        def begin(self, lane, job):
+        def begin(self, env_index, job):
             pass
 
         def act(self, obs, signal):
@@ -227,8 +227,8 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
 
 def test_games_end_with_whoever_played_them_even_if_killed():
     play = (
-        "import os, time; from utils.environments import describe\n"
-        "env = describe('WorldModels/TakeCover-v0').make(); env.reset(seed=0)\n"
+        "import os, time; from utils.environments import get_spec\n"
+        "env = get_spec('WorldModels/TakeCover-v0').make(); env.reset(seed=0)\n"
         "print(flush=True); time.sleep(60)\n"
     )
     before = set(Path("/dev/shm").glob("ViZDoom*"))
@@ -299,7 +299,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         np.testing.assert_array_equal(episode.reward, np.ones(length))
     agent = Agent(folder.read_config(), folder)
     assert agent.num_parameters == 6 + 12 + 12
-    assert load_unchosen(agent.config, folder, 30)[0].any()
+    assert load_without_selection(agent.config, folder, 30)[0].any()
     (point,) = iterations.curve(folder)
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):

@@ -34,26 +34,26 @@ def networks():
     return build_vae(6, seed=0), MDNRNN(6, 3, 12, 3, seed=0)
 
 
-def make(networks, lanes: int, inputs=("z", "h"), sample=False) -> WorldModel:
+def make(networks, num_envs: int, inputs=("z", "h"), sample=False) -> WorldModel:
     features = sum(6 if name == "z" else 12 for name in inputs)
-    return WorldModel(*networks, CAR, inputs, True, sample, lanes, num_parameters(features, 3, True))
+    return WorldModel(*networks, CAR, inputs, True, sample, num_envs, num_parameters(features, 3, True))
 
 
 def test_acting_is_encoding_then_controlling_then_remembering(networks):
     vae, rnn = networks
     rng = np.random.default_rng(1)
-    lanes, size = 3, num_parameters(30, 3, True)
-    model = make(networks, lanes, inputs=("z", "c", "h"), sample=True)
-    parameters = rng.normal(0, 0.5, (lanes, size)).astype(np.float32)
-    for lane in range(lanes):
-        model.begin(lane, parameters[lane])
-    h, c = np.zeros((2, lanes, 12), np.float32)
-    signal = np.zeros(lanes, np.float32)
+    num_envs, size = 3, num_parameters(30, 3, True)
+    model = make(networks, num_envs, inputs=("z", "c", "h"), sample=True)
+    parameters = rng.normal(0, 0.5, (num_envs, size)).astype(np.float32)
+    for env_index in range(num_envs):
+        model.begin(env_index, parameters[env_index])
+    h, c = np.zeros((2, num_envs, 12), np.float32)
+    reward_or_done = np.zeros(num_envs, np.float32)
     sequence = []
     for _ in range(4):
-        obs = rng.integers(0, 256, (lanes, 64, 64, 3), np.uint8)
-        noise = rng.normal(0, 1, (lanes, 6)).astype(np.float32)
-        actions = model.act(obs, signal, noise)
+        obs = rng.integers(0, 256, (num_envs, 64, 64, 3), np.uint8)
+        noise = rng.normal(0, 1, (num_envs, 6)).astype(np.float32)
+        actions = model.act(obs, reward_or_done, noise)
 
         mu, logvar = vae.encode_mu_logvar(images_from_obs(obs))
         z = mu + np.exp(0.5 * np.asarray(logvar)) * noise
@@ -62,10 +62,10 @@ def test_acting_is_encoding_then_controlling_then_remembering(networks):
             actions, controller_actions(parameters, features[:, None], CAR, True)[:, 0], atol=1e-4
         )
         np.testing.assert_allclose(model.z, z, atol=1e-4)
-        h, c = rnn.step(tf.constant(np.concatenate([z, actions, signal[:, None]], 1), tf.float32), h, c)
+        h, c = rnn.step(tf.constant(np.concatenate([z, actions, reward_or_done[:, None]], 1), tf.float32), h, c)
         h, c = np.asarray(h), np.asarray(c)
-        sequence.append(np.concatenate([z, actions, signal[:, None]], 1))
-        signal = rng.normal(0, 1, lanes).astype(np.float32)
+        sequence.append(np.concatenate([z, actions, reward_or_done[:, None]], 1))
+        reward_or_done = rng.normal(0, 1, num_envs).astype(np.float32)
     assert np.isfinite(np.stack(sequence)).all()
 
 
@@ -75,7 +75,7 @@ def test_lanes_do_not_touch_each_other_and_a_new_episode_forgets(networks):
     parameters = rng.normal(0, 1, (2, size)).astype(np.float32)
     obs = rng.integers(0, 256, (8, 2, 64, 64, 3), np.uint8)
     still = np.zeros((2, 6), np.float32)
-    signal = np.float32([1.0, -0.1])
+    reward_or_done = np.float32([1.0, -0.1])
 
     def play(steps, restart=None):
         model = make(networks, 2)
@@ -85,7 +85,7 @@ def test_lanes_do_not_touch_each_other_and_a_new_episode_forgets(networks):
         for t in steps:
             if t == restart:
                 model.begin(0, parameters[0])
-            actions.append(model.act(obs[t], signal, still))
+            actions.append(model.act(obs[t], reward_or_done, still))
         return np.stack(actions)
 
     whole, restarted, fresh = play(range(8)), play(range(8), restart=4), play(range(4, 8))

@@ -7,7 +7,7 @@ python -m utils.which config/doom_quickstart.yaml extra
 import argparse
 from pathlib import Path
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import cli
 from utils.run import config as configuration
 
@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = configuration.load(arguments.config)
     run = Path(config.runs_folder) / config.exp_name
-    print(run if arguments.what == "run" else describe(config.env_name).extra or "")
+    print(run if arguments.what == "run" else get_spec(config.env_name).pip_extra or "")
 
 
 if __name__ == "__main__":

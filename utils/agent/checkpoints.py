@@ -40,7 +40,7 @@ def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -
     return parameters, f"{kind}, generation {generation}"
 
 
-def load_unchosen(config: Config, run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
+def load_without_selection(config: Config, run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
     """As `load_parameters`, but of a controller trained in the dream the latest, lest real scores have chosen it.
 
     It is also the one to learn more from: where it cheats its dream, the real environment has something to tell.

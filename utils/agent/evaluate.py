@@ -7,12 +7,12 @@ import numpy as np
 
 from utils.agent.agent import Agent
 from utils.agent.rollouts import ExplorationPolicy, Job, Outcome, run
-from utils.environments.spec import Description
-from utils.figures.film import STEPS_A_FRAME, Moment
+from utils.environments.spec import EnvironmentSpec
+from utils.figures.film import STEPS_PER_FRAME, Moment
 from utils.system.progress import Progress
 from utils.system.seeding import integer
 
-FIRST_TRACK = 1000  # seeds from here on are watched; training draws its own from all of 32 bits
+FIRST_EVALUATION_SEED = 1000  # seeds from here on are watched; training draws its own from all of 32 bits
 
 
 class _Watched(gymnasium.Wrapper):
@@ -42,7 +42,7 @@ class _Watched(gymnasium.Wrapper):
         self._after = self.env.render() if wanted else None
 
 
-def jobs_on(seed: int, episodes: int) -> list[Job]:
+def evaluation_jobs(seed: int, episodes: int) -> list[Job]:
     """Episodes on the tracks of seeds `seed`, `seed` + 1, ...: the same ones for everybody."""
     return [Job(seed + i, integer(seed + i, "watching")) for i in range(episodes)]
 
@@ -50,24 +50,24 @@ def jobs_on(seed: int, episodes: int) -> list[Job]:
 def score(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
-    """Drives every job, in as many lanes as the run was trained with at most."""
-    return _drive(agent, parameters, jobs, _maker(agent.description, stock), max_steps, progress)
+    """Drives every job, in as many num_envs as the run was trained with at most."""
+    return _drive(agent, parameters, jobs, _maker(agent.spec, stock), max_steps, progress)
 
 
 def score_exploration(
-    description: Description, explore: Callable, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
+    spec: EnvironmentSpec, explore: Callable, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
-    """Outcomes of a policy without V, M and C, such as one of the description's explorations, on the same tracks."""
-    return _run([_maker(description, stock)()], ExplorationPolicy(explore, 1), jobs, max_steps, progress)
+    """Outcomes of a policy without V, M and C, such as one of the spec's explorations, on the same tracks."""
+    return _run([_maker(spec, stock)()], ExplorationPolicy(explore, 1), jobs, max_steps, progress)
 
 
 def film(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress, which: int
 ) -> list[Moment]:
-    """Every STEPS_A_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
+    """Every STEPS_PER_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
     its batch."""
     moments: list[Moment] = []
-    make, total, step = _maker(agent.description, stock), 0.0, 0
+    make, total, step = _maker(agent.spec, stock), 0.0, 0
 
     def on_begin(job):
         nonlocal total, step
@@ -75,17 +75,17 @@ def film(
             total, step = 0.0, 0
             moments.clear()
 
-    def on_step(lane, job, env, policy, obs, action, reward, terminated):
+    def on_step(env_index, job, env, policy, obs, action, reward, terminated):
         nonlocal total, step
         if job != which:
             return
         total, step = total + reward, step + 1
         if env.before is not None:
-            made = agent.decode(policy.z[lane : lane + 1])[0]
+            made = agent.decode(policy.z[env_index : env_index + 1])[0]
             moments.append(Moment(env.before, obs.copy(), made, action.copy(), reward, total, step))
 
     def watched():
-        return _Watched(make(render_mode="rgb_array"), jobs[which].env_seed, STEPS_A_FRAME)
+        return _Watched(make(render_mode="rgb_array"), jobs[which].env_seed, STEPS_PER_FRAME)
 
     _drive(agent, parameters, jobs, watched, max_steps, progress, on_begin, on_step)
     return moments
@@ -95,35 +95,35 @@ def ways(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], max_steps: int, progress: Progress
 ) -> tuple[list[Outcome], list[np.ndarray], list[np.ndarray]]:
     """Drives every job. Outcomes, where each was after every step, (steps, 2), and what it drove on, (points, 2)."""
-    description, places, lines = agent.description, [[] for _ in jobs], [None] * len(jobs)
+    spec, places, lines = agent.spec, [[] for _ in jobs], [None] * len(jobs)
 
     def on_begin(job):
         places[job].clear()
 
-    def on_step(lane, job, env, policy, obs, action, reward, terminated):
+    def on_step(env_index, job, env, policy, obs, action, reward, terminated):
         if not places[job]:
-            lines[job] = description.line(env)
-        places[job].append(description.place(env))
+            lines[job] = spec.track_line(env)
+        places[job].append(spec.position(env))
 
-    outcomes = _drive(agent, parameters, jobs, description.make, max_steps, progress, on_begin, on_step)
+    outcomes = _drive(agent, parameters, jobs, spec.make, max_steps, progress, on_begin, on_step)
     return outcomes, [np.array(of_job) for of_job in places], lines
 
 
-def _maker(description: Description, stock: bool) -> Callable[..., gymnasium.Env]:
-    return description.make_stock if stock else description.make
+def _maker(spec: EnvironmentSpec, stock: bool) -> Callable[..., gymnasium.Env]:
+    return spec.make_stock if stock else spec.make
 
 
 def _drive(agent, parameters, jobs, make, max_steps, progress, on_begin=None, on_step=None) -> list[Outcome]:
-    """Drives every job in environments of `make`. Hooks as those of `run`, with more for on_step: (lane, job, its
+    """Drives every job in environments of `make`. Hooks as those of `run`, with more for on_step: (env_index, job, its
     environment, the policy, obs, action, reward, terminated)."""
-    lanes = min(agent.config.controller_num_lane, len(jobs))
-    envs = [make() for _ in range(lanes)]
-    policy = agent.policy(lanes)
+    num_envs = min(agent.config.controller_num_lane, len(jobs))
+    envs = [make() for _ in range(num_envs)]
+    policy = agent.policy(num_envs)
     policy.candidates = parameters[None]
     return _run(
         envs, policy, jobs, max_steps, progress,
         on_begin=on_begin,
-        on_step=on_step and (lambda lane, job, *step: on_step(lane, job, envs[lane], policy, *step)),
+        on_step=on_step and (lambda env_index, job, *step: on_step(env_index, job, envs[env_index], policy, *step)),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.environments.spec import EpisodeLost
 
-MOST_LOST = 3  # times in a row that the episode of a lane may be lost before this is an error
+MOST_LOST = 3  # times in a row that the episode of a env_index may be lost before this is an error
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Outcome:
 
 
 class Policy(Protocol):
-    def begin(self, lane: int, job: Job) -> None:
-        """An episode starts in `lane`."""
+    def begin(self, env_index: int, job: Job) -> None:
+        """An episode starts in `env_index`."""
 
-    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
-        """obs: uint8 (lanes, 64, 64, 3); signal: float32 (lanes,), the reward that came with obs, 0 at the
-        start. Returns actions, float32 (lanes, action_size). Idle lanes hold whatever they held last."""
+    def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
+        """obs: uint8 (num_envs, 64, 64, 3); reward_or_done: float32 (num_envs,), the reward that came with obs, 0 at the
+        start. Returns actions, float32 (num_envs, action_size). Idle num_envs hold whatever they held last."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Patience:
 
 # (job index) when an episode begins, which it does again when it was lost.
 BeginHook = Callable[[int], None]
-# (lane, job index, obs, action, reward, terminated) after each step of each lane.
+# (env_index, job index, obs, action, reward, terminated) after each step of each env_index.
 StepHook = Callable[[int, int, np.ndarray, np.ndarray, float, bool], None]
 # (job index, outcome) when an episode ends.
 EndHook = Callable[[int, Outcome], None]
@@ -67,91 +67,100 @@ def run(
     patience: Patience | None = None,
     on_begin: BeginHook | None = None,
 ) -> list[Outcome]:
-    """Plays every job in the lanes `envs`, in order; a lane that ends takes the next. Outcomes in job order.
+    """Plays every job in the num_envs `envs`, in order; a env_index that ends takes the next. Outcomes in job order.
 
     What a job does depends on the job, the policy and `len(envs)` alone. An episode that is lost is played again.
     Raises `EpisodeLost` when that happens to one MOST_LOST times.
     """
-    lanes = len(envs)
-    obs = np.zeros((lanes, 64, 64, 3), np.uint8)
-    signal = np.zeros(lanes, np.float32)
-    playing = [-1] * lanes  # the job of each lane
-    score, reward = np.zeros(lanes), np.zeros(lanes)
-    steps, last_gain = np.zeros(lanes, int), np.zeros(lanes, int)
-    over = np.zeros(lanes, bool)
-    lost = np.zeros(lanes, int)
+    num_envs = len(envs)
+    obs = np.zeros((num_envs, 64, 64, 3), np.uint8)
+    reward_or_done = np.zeros(num_envs, np.float32)
+    playing = [-1] * num_envs  # the job of each env_index
+    score, reward = np.zeros(num_envs), np.zeros(num_envs)
+    steps, last_gain = np.zeros(num_envs, int), np.zeros(num_envs, int)
+    over = np.zeros(num_envs, bool)
+    lost = np.zeros(num_envs, int)
     outcomes: list[Outcome] = [None] * len(jobs)
     waiting = iter(range(len(jobs)))
 
-    def begin(lane: int) -> None:
-        score[lane] = signal[lane] = reward[lane] = steps[lane] = last_gain[lane] = over[lane] = 0
-        if playing[lane] >= 0:
-            job = jobs[playing[lane]]
+    def begin(env_index: int) -> None:
+        score[env_index] = reward_or_done[env_index] = reward[env_index] = steps[env_index] = last_gain[
+            env_index
+        ] = over[env_index] = 0
+        if playing[env_index] >= 0:
+            job = jobs[playing[env_index]]
             try:
-                obs[lane] = envs[lane].reset(seed=job.env_seed)[0]
+                obs[env_index] = envs[env_index].reset(seed=job.env_seed)[0]
             except EpisodeLost:
-                again(lane)
+                again(env_index)
                 return
-            policy.begin(lane, job)
+            policy.begin(env_index, job)
             if on_begin:
-                on_begin(playing[lane])
+                on_begin(playing[env_index])
 
-    def next_job(lane: int) -> None:
-        playing[lane], lost[lane] = next(waiting, -1), 0
-        begin(lane)
+    def next_job(env_index: int) -> None:
+        playing[env_index], lost[env_index] = next(waiting, -1), 0
+        begin(env_index)
 
-    def again(lane: int) -> None:
+    def again(env_index: int) -> None:
         """While an `EpisodeLost` is handled."""
-        lost[lane] += 1
-        if lost[lane] == MOST_LOST:
+        lost[env_index] += 1
+        if lost[env_index] == MOST_LOST:
             raise
-        begin(lane)
+        begin(env_index)
 
-    def end(lane: int) -> None:
-        outcome = Outcome(float(score[lane]), int(steps[lane]))
-        if not over[lane]:
+    def end(env_index: int) -> None:
+        outcome = Outcome(float(score[env_index]), int(steps[env_index]))
+        if not over[env_index]:
             outcome.score += patience.idle_reward * (max_steps - outcome.steps)
-        outcomes[playing[lane]] = outcome
+        outcomes[playing[env_index]] = outcome
         if on_end:
-            on_end(playing[lane], outcome)
+            on_end(playing[env_index], outcome)
 
-    for lane in range(lanes):
-        next_job(lane)
-    while active := [lane for lane in range(lanes) if playing[lane] >= 0]:
-        actions = policy.act(obs, signal)
-        for lane in active:
+    for env_index in range(num_envs):
+        next_job(env_index)
+    while active := [env_index for env_index in range(num_envs) if playing[env_index] >= 0]:
+        actions = policy.act(obs, reward_or_done)
+        for env_index in active:
             try:
-                seen, reward[lane], terminated, truncated, _ = envs[lane].step(actions[lane])
+                seen, reward[env_index], terminated, truncated, _ = envs[env_index].step(actions[env_index])
             except EpisodeLost:
-                again(lane)
-                steps[lane] = -1  # as the others' step is yet to be counted
+                again(env_index)
+                steps[env_index] = -1  # as the others' step is yet to be counted
                 continue
             if on_step:
-                on_step(lane, playing[lane], obs[lane], actions[lane], float(reward[lane]), terminated)
-            obs[lane] = seen
-            over[lane] = terminated or truncated
+                on_step(
+                    env_index,
+                    playing[env_index],
+                    obs[env_index],
+                    actions[env_index],
+                    float(reward[env_index]),
+                    terminated,
+                )
+            obs[env_index] = seen
+            over[env_index] = terminated or truncated
         score += reward
         steps += 1
-        signal[:] = reward
+        reward_or_done[:] = reward
         over |= steps >= max_steps
         np.copyto(last_gain, steps, where=reward > 0)
         finished = over | (steps - last_gain >= patience.steps) if patience else over
-        for lane in np.flatnonzero(finished).tolist():
-            if playing[lane] >= 0:
-                end(lane)
-                next_job(lane)
+        for env_index in np.flatnonzero(finished).tolist():
+            if playing[env_index] >= 0:
+                end(env_index)
+                next_job(env_index)
     return outcomes
 
 
 class ExplorationPolicy:
-    """Random policies of an environment's description, a fresh one for each episode."""
+    """Random policies of an environment's spec, a fresh one for each episode."""
 
-    def __init__(self, explore: Callable, lanes: int):
+    def __init__(self, explore: Callable, num_envs: int):
         self._explore = explore
-        self._explorers = [None] * lanes
+        self._explorers = [None] * num_envs
 
-    def begin(self, lane: int, job: Job) -> None:
-        self._explorers[lane] = self._explore(np.random.default_rng(job.draw_seed))
+    def begin(self, env_index: int, job: Job) -> None:
+        self._explorers[env_index] = self._explore(np.random.default_rng(job.draw_seed))
 
-    def act(self, obs: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         return np.stack([explorer(seen) for explorer, seen in zip(self._explorers, obs)])

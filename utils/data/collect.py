@@ -10,20 +10,20 @@ from multiprocessing.connection import Connection, wait
 import numpy as np
 
 from utils.agent.rollouts import ExplorationPolicy, Job, Outcome, Policy, run
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder, previous
 from utils.system import compute, seeding
 from utils.system.errors import UsageError
-from utils.system.files import link_or_copy, written_aside
+from utils.system.files import atomic_write, link_or_copy
 from utils.system.processes import end_with_parent
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
 
 FIRST_EPISODES = 8  # how large they are tells how much room all will need
-LANES = 16  # episodes that a process plays at once when an agent drives
+NUM_ENVS = 16  # episodes that a process plays at once when an agent drives
 
 
 def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
@@ -39,10 +39,10 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
         print(f"{folder.rollouts}: all episodes are there already, nothing to do")
     else:
         progress.start(len(todo))
-        lanes = LANES if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
-        groups = [todo[begin : begin + lanes] for begin in range(0, len(todo), lanes)]
+        num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
+        groups = [todo[begin : begin + num_envs] for begin in range(0, len(todo), num_envs)]
         try:
-            _share_out(config, folder, groups, lanes, progress)
+            _share_out(config, folder, groups, num_envs, progress)
         finally:
             progress.close()
     return sum(
@@ -50,7 +50,7 @@ def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
     )
 
 
-def _share_out(config: Config, folder: RunFolder, groups: list[list[int]], lanes: int, progress: Progress) -> None:
+def _share_out(config: Config, folder: RunFolder, groups: list[list[int]], num_envs: int, progress: Progress) -> None:
     """Starts processes that play `groups` of episodes; each gets the next group as soon as it is free. Raises the error
     of a process, `UsageError` if one is killed.
 
@@ -69,7 +69,7 @@ def _share_out(config: Config, folder: RunFolder, groups: list[list[int]], lanes
     try:
         for _ in range(min(config.parallel_processes, len(groups))):
             pipe, theirs = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(theirs, config, folder, lanes, os.getpid()))
+            process = spawn.Process(target=_serve, args=(theirs, config, folder, num_envs, os.getpid()))
             process.start()
             processes[pipe] = process
             theirs.close()
@@ -111,18 +111,18 @@ def _take_over(before: RunFolder, folder: RunFolder) -> range:
     before.require_episodes(paths, Rollout, 1)
     for index, path in enumerate(paths):
         if not episodes.is_whole(folder.rollout(index), Rollout):
-            with written_aside(folder.rollout(index)) as aside:
+            with atomic_write(folder.rollout(index)) as aside:
                 link_or_copy(path, aside)
     return range(len(paths))
 
 
-def _serve(pipe: Connection, config: Config, folder: RunFolder, lanes: int, parent: int) -> None:
+def _serve(pipe: Connection, config: Config, folder: RunFolder, num_envs: int, parent: int) -> None:
     """Takes groups of episodes from `pipe` until the other end closes. Plays each and answers how many bytes it has
     written, or an exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     end_with_parent(parent)
     try:
-        envs, policy = _players(config, lanes)
+        envs, policy = _players(config, num_envs)
         while True:
             try:
                 group = pipe.recv()
@@ -136,21 +136,21 @@ def _serve(pipe: Connection, config: Config, folder: RunFolder, lanes: int, pare
         pipe.send(error)
 
 
-def _players(config: Config, lanes: int) -> tuple[list, Policy]:
+def _players(config: Config, num_envs: int) -> tuple[list, Policy]:
     """The environments, and the policy that plays in them."""
-    description = describe(config.env_name)
-    envs = [description.make() for _ in range(lanes)]
+    spec = get_spec(config.env_name)
+    envs = [spec.make() for _ in range(num_envs)]
     if config.rollout_policy == "explore":
-        return envs, ExplorationPolicy(description.explorations[config.exploration_policy], lanes)
+        return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], num_envs)
     compute.start_tensorflow(threads=1)
-    from utils.agent.agent import Agent, PushedPolicy
-    from utils.agent.checkpoints import load_unchosen
+    from utils.agent.agent import Agent, NoisyPolicy
+    from utils.agent.checkpoints import load_without_selection
 
     before = previous(config)
     agent = Agent(before.read_config(), before)
-    policy = agent.policy(lanes)
-    policy.candidates = load_unchosen(agent.config, before, agent.num_parameters)[0][None]
-    return envs, PushedPolicy(policy, lanes, description.action_size, config.rollout_noise)
+    policy = agent.policy(num_envs)
+    policy.candidates = load_without_selection(agent.config, before, agent.num_parameters)[0][None]
+    return envs, NoisyPolicy(policy, num_envs, spec.action_size, config.rollout_noise)
 
 
 def _play(envs: list, policy: Policy, config: Config, folder: RunFolder, indices: list[int]) -> int:
@@ -179,7 +179,7 @@ def record(
     def begin(job):
         steps[job] = []
 
-    def keep(lane, job, obs, action, reward, terminated):
+    def keep(env_index, job, obs, action, reward, terminated):
         steps[job].append((obs.copy(), action, reward, terminated))
 
     def end(job, outcome):

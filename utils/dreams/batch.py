@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from models.dream import Dream, DreamState
 from models.vae import sample_z
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.system import seeding
@@ -14,7 +14,7 @@ from utils.system.files import UNREADABLE
 from utils.training.train_rnn import load_rnn
 
 
-class Starts:
+class InitialLatents:
     """mu and logvar, float32 (episodes, z_size), of the first frames of a run's rollouts."""
 
     def __init__(self, run: RunFolder, z_size: int):
@@ -38,7 +38,7 @@ class Starts:
         return np.asarray(sample_z(self._mu[chosen], self._logvar[chosen], noise))
 
 
-class Luck:
+class DreamNoise:
     """All that chance decides in one dream: the same seed lives the same dream, a step or a whole one at a time."""
 
     def __init__(self, seed: int):
@@ -51,23 +51,23 @@ class Luck:
         return self._component.random(shape, np.float32), self._place.standard_normal(shape, np.float32)
 
 
-class DreamWorld:
+class DreamBatch:
     """`batch` dreams side by side, stepped as one compiled graph."""
 
     def __init__(self, config: Config, run: RunFolder, batch: int):
         run.require(run.rnn_weights, 4, "M is what dreams")
-        self.config, self.description = config, describe(config.env_name)
-        self._starts = Starts(run, config.z_size)
-        self._dream = Dream(load_rnn(config, run), self.description.predicts)
+        self.config, self.spec = config, get_spec(config.env_name)
+        self._starts = InitialLatents(run, config.z_size)
+        self._dream = Dream(load_rnn(config, run), self.spec.predicts)
         self._step = tf.function(self._dream.step, autograph=False)
         self._state = self._dream.begin(np.zeros((batch, config.z_size), np.float32))
-        self._luck = [Luck(0)] * batch
+        self._luck = [DreamNoise(0)] * batch
 
-    def begin(self, lane: int, seed: int) -> None:
-        """A new dream in `lane`, that of `seed`: a start of its own, and nothing remembered."""
-        self._luck[lane] = Luck(seed)
-        fresh = self._dream.begin(self._starts.draw(self._luck[lane].start)[None])
-        rows = np.arange(len(self._state.z)) == lane
+    def begin(self, env_index: int, seed: int) -> None:
+        """A new dream in `env_index`, that of `seed`: a start of its own, and nothing remembered."""
+        self._luck[env_index] = DreamNoise(seed)
+        fresh = self._dream.begin(self._starts.draw(self._luck[env_index].start)[None])
+        rows = np.arange(len(self._state.z)) == env_index
         self._state = DreamState(
             *(
                 tf.where(rows.reshape((-1,) + (1,) * (of_all.ndim - 1)), of_one, of_all)

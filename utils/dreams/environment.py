@@ -22,13 +22,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from models.action_ranges import LOWEST
-from utils.environments import DREAM, describe
+from utils.environments import DREAM, get_spec
 from utils.run.folder import RunFolder
 from utils.system import compute
 from utils.system.errors import UsageError
 
 if TYPE_CHECKING:
-    from utils.dreams.batch import DreamWorld
+    from utils.dreams.batch import DreamBatch
 
 
 class _Dreams:
@@ -46,14 +46,14 @@ class _Dreams:
         self._config = self._folder.read_config()
         self._folder.require_rnn()
         self._folder.require(self._folder.starts, 3, "dreams start from the first frames that V has seen")
-        self.description = describe(self._config.env_name)
-        self.max_steps = self.description.max_steps
+        self.spec = get_spec(self._config.env_name)
+        self.max_steps = self.spec.max_steps
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._config.num_features,), np.float32)
-        lowest = np.float32([LOWEST[name] for name in self.description.activations])
+        lowest = np.float32([LOWEST[name] for name in self.spec.activations])
         self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
 
     @property
-    def world(self) -> "DreamWorld":
+    def world(self) -> "DreamBatch":
         """Raises `UsageError` in a process that was forked from one in which TensorFlow ran."""
         compute.check_not_cut_off(
             f', or take dreams in one batch, which are faster: gymnasium.make_vec("{DREAM}", num_envs=64, run=...)'
@@ -61,11 +61,11 @@ class _Dreams:
         return self._world
 
     @cached_property
-    def _world(self) -> "DreamWorld":
+    def _world(self) -> "DreamBatch":
         compute.start_tensorflow()
-        from utils.dreams.batch import DreamWorld
+        from utils.dreams.batch import DreamBatch
 
-        return DreamWorld(self._config, self._folder, self._batch)
+        return DreamBatch(self._config, self._folder, self._batch)
 
     @cached_property
     def _vae(self):
@@ -100,7 +100,7 @@ class DreamEnv(gymnasium.Env):
         self._dreams = _Dreams(run, temperature, batch=1)
         self.observation_space, self.action_space = self._dreams.observation_space, self._dreams.action_space
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": self._dreams.description.steps_a_second}
+        self.metadata = {**self.metadata, "render_fps": self._dreams.spec.steps_per_second}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
@@ -142,22 +142,22 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed: {len(seeds)} seeds for {self.num_envs} environments")
-        for lane, of_lane in enumerate(seeds):
-            if of_lane is not None:
-                self._rngs[lane] = gymnasium.utils.seeding.np_random(of_lane)[0]
-            self._begin(lane)
+        for env_index, seed_of_env in enumerate(seeds):
+            if seed_of_env is not None:
+                self._rngs[env_index] = gymnasium.utils.seeding.np_random(seed_of_env)[0]
+            self._begin(env_index)
         return self._dreams.world.features(), {}
 
-    def _begin(self, lane: int) -> None:
-        self._dreams.world.begin(lane, _seed(self._rngs[lane]))
-        self._steps[lane], self._over[lane] = 0, False
+    def _begin(self, env_index: int) -> None:
+        self._dreams.world.begin(env_index, _seed(self._rngs[env_index]))
+        self._steps[env_index], self._over[env_index] = 0, False
 
     def step(self, actions):
         world, resetting = self._dreams.world, self._over.copy()
         rewards, done = world.step(np.float32(actions), self._dreams.temperature)
         self._steps += 1
-        for lane in np.flatnonzero(resetting):
-            self._begin(lane)
+        for env_index in np.flatnonzero(resetting):
+            self._begin(env_index)
         rewards[resetting], done[resetting] = 0.0, False
         truncated = self._steps >= self._dreams.max_steps
         self._over = done | truncated

@@ -34,7 +34,7 @@ SPACING = 25  # steps between the windows of an episode
 class Windows:
     """Of n windows of `length` steps, float32. real and dreamed: z, (n, length + 1, z_size), which begin with the last
     one seen, the dreamed ones (n, SAMPLES, ...); spread: of the draw of each real z, of the same shape; last_mu: V's mu
-    of the last frame seen, (n, z_size). signal: the true reward, or whether the end came; predicted: what the dreams
+    of the last frame seen, (n, z_size). reward_or_done: the true reward, or whether the end came; predicted: what the dreams
     expect of it; acted: the same while the controller acts in them; nll: of the real z a dimension, in nats;
     (n, length) each. After an end z, spread and nll are NaN. episode, start: where each window is from."""
 
@@ -42,7 +42,7 @@ class Windows:
     dreamed: np.ndarray
     spread: np.ndarray
     last_mu: np.ndarray
-    signal: np.ndarray
+    reward_or_done: np.ndarray
     predicted: np.ndarray
     acted: np.ndarray | None
     nll: np.ndarray
@@ -58,7 +58,7 @@ def dream_windows(
 
     Raises `UsageError` if all of them are too short.
     """
-    config, predicts = agent.config, agent.description.predicts
+    config, predicts = agent.config, agent.spec.predicts
     rng = seeding.generator(config.seed, "dream quality")
     dream = Dream(agent.rnn, predicts)
     watch = tf.function(dream.predict, autograph=False)
@@ -67,34 +67,36 @@ def dream_windows(
         action = series.action
         z = np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
         spread = np.exp(0.5 * series.logvar)
-        signal = getattr(series, predicts).astype(np.float32)
+        reward_or_done = getattr(series, predicts).astype(np.float32)
         ended = predicts == "done" and bool(series.done[-1])
         if ended:  # windows may reach beyond it: nothing more comes
-            z, spread, signal, action = (
+            z, spread, reward_or_done, action = (
                 _padded(array, length, fill)
-                for array, fill in ((z, np.nan), (spread, np.nan), (signal, 0), (series.action, 0))
+                for array, fill in ((z, np.nan), (spread, np.nan), (reward_or_done, 0), (series.action, 0))
             )
         starts = range(watched, len(series.action) - (1 if ended else length), SPACING)
         state = dream.begin(z[:1])
         for t in range(starts[-1] + 1 if starts else 0):
-            state = DreamState(*map(tf.constant, (z[t : t + 1], state.h, state.c, signal[t - 1 : t] if t else [0.0])))
+            state = DreamState(
+                *map(tf.constant, (z[t : t + 1], state.h, state.c, reward_or_done[t - 1 : t] if t else [0.0]))
+            )
             if t in starts:
                 beginnings.append(state)
                 seen, ahead = slice(t, t + length + 1), slice(t, t + length)
-                windows.append((z[seen], spread[seen], series.mu[t], action[ahead], signal[ahead], number, t))
+                windows.append((z[seen], spread[seen], series.mu[t], action[ahead], reward_or_done[ahead], number, t))
             h, c, *_ = watch(state, tf.constant(series.action[t : t + 1]))
             state = state._replace(h=h, c=c)
     if not windows:
         raise UsageError(f"none of these {len(recorded)} episodes has the {watched + length + 1} steps that this needs")
     beginning = DreamState(*(np.concatenate(of_all) for of_all in zip(*beginnings)))
-    real, spread, last_mu, action, signal, episode, start = (np.stack(of_all) for of_all in zip(*windows))
+    real, spread, last_mu, action, reward_or_done, episode, start = (np.stack(of_all) for of_all in zip(*windows))
 
     def recorded_actions(t, state):
         return np.repeat(action[:, t], SAMPLES, axis=0)
 
     def own_actions(t, state):
         features = state.features(config.controller_inputs)[None]
-        return controller_actions(parameters[None], features, agent.description.activations, config.controller_bias)[0]
+        return controller_actions(parameters[None], features, agent.spec.activations, config.controller_bias)[0]
 
     def of_a_window(predictions):
         if predicts == "reward":
@@ -109,7 +111,7 @@ def dream_windows(
         acted = of_a_window(dream_on(dream, beginning, own_actions, real[:, 1:], temperature, rng)[1])
     last_seen = np.broadcast_to(real[:, None, :1], dreamed[:, :, :1].shape)
     dreamed = np.concatenate([last_seen, dreamed], axis=2)
-    return Windows(real, dreamed, spread, last_mu, signal, predicted, acted, nll, episode, start)
+    return Windows(real, dreamed, spread, last_mu, reward_or_done, predicted, acted, nll, episode, start)
 
 
 def _padded(array: np.ndarray, count: int, fill: float) -> np.ndarray:
@@ -136,7 +138,7 @@ def dream_on(dream: Dream, beginning: DreamState, act: Callable, real, temperatu
         h, c, mixture, prediction = dream.predict(state, action)
         following, _, done = dream.follow(h, c, mixture, prediction, temperature, uniform, normal)
         # What comes after an end is asked for as well, and M has never been told of an end and gone on.
-        following = following._replace(signal=tf.where(done, 0.0, following.signal))
+        following = following._replace(reward_or_done=tf.where(done, 0.0, following.reward_or_done))
         nll = tf.reshape(mixture_nll(mixture.at(temperature), real), (n, SAMPLES, z_size))
         together = math.log(SAMPLES) - tf.reduce_logsumexp(-nll, axis=1)
         return following, tf.reduce_mean(together, axis=-1), tf.reshape(prediction, (n, SAMPLES))
@@ -162,13 +164,13 @@ def table(windows: Windows, fitted: dict[int, dict[str, LinearGaussian]] | None 
     variance, which is taken off.
     rmse_perfect: the error of the best possible prediction, V's mu of the very frame that is asked for.
     nll_NAME, rmse_NAME: of each baseline of `fitted`, which `baselines.fit` made; left out if that is None.
-    signal_true, signal_predicted, signal_acted: mean sum of the signal up to there; signal_correlation: over the
+    signal_true, signal_predicted, signal_acted: mean sum of the reward_or_done up to there; signal_correlation: over the
     windows, of the first two.
     """
     rows = []
     for horizon in (steps for steps in HORIZONS if steps < windows.real.shape[1]):
         real, last_seen, dreamed = windows.real[:, horizon], windows.real[:, 0], windows.dreamed[:, :, horizon]
-        true, predicted = windows.signal[:, :horizon].sum(axis=1), windows.predicted[:, :horizon].sum(axis=1)
+        true, predicted = windows.reward_or_done[:, :horizon].sum(axis=1), windows.predicted[:, :horizon].sum(axis=1)
         sampling_error = dreamed.var(axis=1, ddof=1) / SAMPLES
         squared_error = _mean(np.square(real - dreamed.mean(axis=1)) - sampling_error)
         nll = {"nll": _mean(windows.nll[:, horizon - 1])}
@@ -179,14 +181,14 @@ def table(windows: Windows, fitted: dict[int, dict[str, LinearGaussian]] | None 
             nll[f"nll_{name}"] = _mean(baseline.nll(known, real)) if baseline else math.nan
             rmse[f"rmse_{name}"] = math.sqrt(_mean(np.square(real - baseline.mean(known)))) if baseline else math.nan
         rmse["rmse_perfect"] = math.sqrt(_mean(np.square(windows.spread[:, horizon])))
-        signal = {
+        reward_or_done = {
             "signal_true": true.mean(),
             "signal_predicted": predicted.mean(),
             "signal_correlation": np.corrcoef(true, predicted)[0, 1] if true.std() > 0 else np.nan,
         }
         if windows.acted is not None:
-            signal["signal_acted"] = windows.acted[:, :horizon].sum(axis=1).mean()
-        rows.append({"steps": horizon} | {name: float(value) for name, value in (nll | rmse | signal).items()})
+            reward_or_done["signal_acted"] = windows.acted[:, :horizon].sum(axis=1).mean()
+        rows.append({"steps": horizon} | {name: float(value) for name, value in (nll | rmse | reward_or_done).items()})
     return rows
 
 
@@ -202,7 +204,7 @@ _COLUMNS = (
     ("rmse_regression", "regression", "11.3f"),
     ("rmse_last_mu", "last mu", "8.3f"),
     ("rmse_perfect", "perfect", "8.3f"),
-    ("signal_true", "{signal} true", "13.2f"),
+    ("signal_true", "{reward_or_done} true", "13.2f"),
     ("signal_predicted", "dreamed", "9.2f"),
     ("signal_correlation", "correlation", "12.2f"),
     ("signal_acted", "acting in the dream", "20.2f"),
@@ -218,8 +220,8 @@ perfect: V's mu of the frame itself; no prediction of a drawn z can be better"""
 def text(rows: list[dict[str, float]], predicts: str, training: int) -> str:
     """`table` for people. training: episodes that the baselines were fitted on."""
     columns = [column for column in _COLUMNS if column[0] in rows[0]]
-    signal = "reward" if predicts == "reward" else "end"
-    heads = [f"{head.format(signal=signal):>{form.split('.')[0]}}" for _, head, form in columns]
+    reward_or_done = "reward" if predicts == "reward" else "end"
+    heads = [f"{head.format(reward_or_done=reward_or_done):>{form.split('.')[0]}}" for _, head, form in columns]
     lines = ["".join(heads), *("".join(f"{row[name]:{form}}" for name, _, form in columns) for row in rows)]
     legend = _LEGEND.format(samples=SAMPLES, training=training).splitlines()
     if "nll_regression" not in rows[0]:

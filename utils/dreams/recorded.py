@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.agent.agent import Agent
-from utils.agent.evaluate import FIRST_TRACK, jobs_on
+from utils.agent.evaluate import FIRST_EVALUATION_SEED, evaluation_jobs
 from utils.data.collect import record
 from utils.data.encode import batched, make_encoder
 from utils.run import episodes
@@ -50,13 +50,15 @@ def training_paths(config: Config, run: RunFolder) -> list[Path]:
 
 def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
     """Episodes that a controller drives now in the real environment, as long as rollouts are."""
-    lanes = min(count, agent.config.controller_num_lane)
-    policy = agent.policy(lanes)
+    num_envs = min(count, agent.config.controller_num_lane)
+    policy = agent.policy(num_envs)
     policy.candidates = parameters[None]
     rollouts = {}
-    envs = [agent.description.make() for _ in range(lanes)]
+    envs = [agent.spec.make() for _ in range(num_envs)]
     try:
-        record(envs, policy, jobs_on(FIRST_TRACK, count), agent.config.max_frames, rollouts.__setitem__)
+        record(
+            envs, policy, evaluation_jobs(FIRST_EVALUATION_SEED, count), agent.config.max_frames, rollouts.__setitem__
+        )
     finally:
         for env in envs:
             env.close()

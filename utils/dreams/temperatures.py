@@ -9,10 +9,10 @@ import numpy as np
 
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_unchosen
+from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import Outcome
 from utils.dreams.evaluator import Dreams
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures.dream_scores import save_temperatures
 from utils.run import config as configuration
 from utils.run.folder import RunFolder, previous
@@ -30,7 +30,7 @@ def check_training(run: RunFolder, temperatures: list[float], overrides: list[st
     config = run.read_config()
     check_rnn(run, config)
     run.require(run.starts, 3, "dreams start from the first frames that V has seen")
-    describe(config.env_name).make().close()  # or says what is not installed
+    get_spec(config.env_name).make().close()  # or says what is not installed
     if before := previous(config):
         check_agent(before)
     allowed = {*configuration.keys(5, fixed=True), *configuration.keys(5, fixed=False)}
@@ -88,9 +88,9 @@ def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_s
     max_steps: of an episode; None for the environment's limit.
     """
     agent = Agent(run.read_config(), run)
-    parameters, which = load_unchosen(agent.config, run, agent.num_parameters)
-    jobs = evaluate.jobs_on(evaluate.FIRST_TRACK, episodes)
-    steps = max_steps or agent.description.max_steps
+    parameters, which = load_without_selection(agent.config, run, agent.num_parameters)
+    jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, episodes)
+    steps = max_steps or agent.spec.max_steps
     real = _mean_std(evaluate.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
     dreams, rows = Dreams(agent, run), []
     for temperature in temperatures:

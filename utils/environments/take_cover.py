@@ -18,7 +18,7 @@ import cv2
 import gymnasium
 import numpy as np
 
-from utils.environments.spec import Description, EpisodeLost, PublishedCurve
+from utils.environments.spec import EnvironmentSpec, EpisodeLost, PublishedCurve
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 
@@ -26,7 +26,7 @@ SIZE = 64
 SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are those of larger ones
 STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
 MAX_STEPS = 2100
-STEPS_A_SECOND = 35
+STEPS_PER_SECOND = 35
 SHARED_MEMORY = 300_000  # bytes of a game with STOCK_SCREEN, 264 KB, and some more
 
 
@@ -39,7 +39,7 @@ class TakeCover(gymnasium.Env):
     next reset starts another.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_A_SECOND}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_PER_SECOND}
 
     def __init__(self, render_mode: str | None = None, screen: str = SCREEN):
         _vizdoom()
@@ -223,23 +223,23 @@ def _place(env: gymnasium.Env) -> tuple[float, float]:
     return game.get_game_variable(variable.POSITION_X), game.get_game_variable(variable.POSITION_Y)
 
 
-DESCRIPTION = Description(
+SPEC = EnvironmentSpec(
     env_id="WorldModels/TakeCover-v0",
-    course="game",
+    episode_noun="game",
     make=_make,
     make_stock=_make_stock,
     activations=("tanh",),
     action_names=("move",),
     predicts="done",
-    extra="doom",
-    by_keys=lambda left, right, up, down: np.float32([right - left]),
+    pip_extra="doom",
+    keyboard_action=lambda left, right, up, down: np.float32([right - left]),
     max_steps=MAX_STEPS,
-    steps_a_second=STEPS_A_SECOND,
+    steps_per_second=STEPS_PER_SECOND,
     idle_reward=None,
     explorations={"held": _held, "roam": _roam, "uniform": _uniform},
-    baseline="uniform",
-    place=_place,
-    line=lambda env: np.zeros((0, 2)),
+    baseline_policy="uniform",
+    position=_place,
+    track_line=lambda env: np.zeros((0, 2)),
     published_curves=(
         PublishedCurve(
             "the original (hardmaru): candidates in the dream, mean", "learning_curve_doom_hardmaru.csv", 64

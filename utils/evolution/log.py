@@ -3,7 +3,7 @@
 import time
 
 from utils.agent.checkpoints import save_parameters
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.evolution.state import EvolutionState
 from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
@@ -18,7 +18,7 @@ class EvolutionLog:
 
     def __init__(self, config: Config, run: RunFolder):
         self._config, self._run = config, run
-        self._course = describe(config.env_name).course
+        self._course = get_spec(config.env_name).episode_noun
         self._drawn = time.monotonic()
 
     def write(self, state: EvolutionState) -> None:
@@ -46,7 +46,7 @@ class EvolutionLog:
             earlier = self._run.earlier_log()
             save_learning_curve(state.rows, self._config, folder / "learning_curve.png", earlier)
             which = f"the latest mean, generation {state.generation}"
-            save_weights(state.mean, self._config, describe(self._config.env_name), which, folder / "weights.png")
+            save_weights(state.mean, self._config, get_spec(self._config.env_name), which, folder / "weights.png")
 
     def _line(self, row: dict, state: EvolutionState) -> str:
         left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation

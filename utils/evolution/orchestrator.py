@@ -8,11 +8,11 @@ from collections import deque
 
 import numpy as np
 
-from utils.agent.checkpoints import load_unchosen
+from utils.agent.checkpoints import load_without_selection
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
-from utils.evolution.state import EvolutionState, FinishedParts
-from utils.evolution.tasks import Part, PartResult, evaluation_parts, generation_parts
+from utils.evolution.state import EvolutionState, FinishedTasks
+from utils.evolution.tasks import Task, TaskResult, evaluation_tasks, generation_tasks
 from utils.run.config import Config
 from utils.run.folder import RunFolder, previous
 from utils.run.summaries import statistics
@@ -20,7 +20,7 @@ from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
 
-class Crew:
+class WorkerPool:
     """The workers, and who of them is free."""
 
     def __init__(self, ranks: Ranks):
@@ -42,7 +42,7 @@ class Crew:
             slowest = max(self._ready_after)
             print(f"{len(self._ready_after)} workers, the last one ready after {slowest:.1f} s", flush=True)
 
-    def score(self, parts: list[Part], finished: FinishedParts, what: str) -> list[PartResult]:
+    def score(self, parts: list[Task], finished: FinishedTasks, what: str) -> list[TaskResult]:
         """Hands out the parts that are not finished yet, each to the next free worker. Results in their order.
 
         what: to call it while it lasts.
@@ -74,14 +74,14 @@ class Crew:
 
 def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
     """Evolves the controller up to `controller_num_generation` generations. Returns what became of it."""
-    crew, log = Crew(ranks), EvolutionLog(config, run)
+    crew, log = WorkerPool(ranks), EvolutionLog(config, run)
     log.open_tensorboard()  # takes seconds, in which the workers get ready
     crew.wait_for_first()
     state = EvolutionState.restore(run.controller)
     if state is None:
         start = np.zeros(crew.num_parameters)
         if before := previous(config):
-            start, which = load_unchosen(before.read_config(), before, crew.num_parameters)
+            start, which = load_without_selection(before.read_config(), before, crew.num_parameters)
             run.remember_earlier(before)
             print(f"going on from {before.path}: {which}", flush=True)
         state = EvolutionState(config, start)
@@ -93,9 +93,9 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         evaluations["dream_evaluation"] = True
     began = time.monotonic()
     while state.generation < config.controller_num_generation:
-        finished = FinishedParts(run.controller, state.generation)
+        finished = FinishedTasks(run.controller, state.generation)
         candidates = state.ask()
-        parts = generation_parts(config, state.generation, np.float32(candidates))
+        parts = generation_tasks(config, state.generation, np.float32(candidates))
         results = crew.score(parts, finished, f"generation {state.generation + 1}")
         episode_scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
         scores = episode_scores.mean(axis=1)
@@ -119,7 +119,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         if (state.generation + 1) % config.controller_eval_steps == 0 or last:
             evaluation = {}
             for name, dreamed in evaluations.items():
-                evaluated = crew.score(evaluation_parts(config, mean, dreamed), finished, name)
+                evaluated = crew.score(evaluation_tasks(config, mean, dreamed), finished, name)
                 evaluation |= _statistics(name, np.concatenate([result.scores for result in evaluated]))
                 results += evaluated
         row |= evaluation or dict.fromkeys(key for name in evaluations for key in _statistics(name, np.zeros(1)))

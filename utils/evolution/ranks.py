@@ -137,7 +137,7 @@ class Ranks:
         source = status.Get_source()
         return source, self._comm.recv(source=source)
 
-    def introduce(self) -> dict[int, tuple[str, int]]:
+    def exchange_pids(self) -> dict[int, tuple[str, int]]:
         """Every rank learns which process each of them is: (host, pid)."""
         late = threading.Timer(START_SECONDS, self.abort, ["not all ranks came up"])
         late.daemon = True
@@ -164,7 +164,7 @@ class Ranks:
         time.sleep(0.3)  # for mpiexec to pass it on, which it no longer does once it ends the ranks
         self._comm.Abort(code)
 
-    def guarded(self, work) -> None:
+    def abort_on_error(self, work) -> None:
         """Runs `work()`; an error in it ends all ranks, and says in which it was."""
         try:
             work()

@@ -33,14 +33,14 @@ def evolve(parser: argparse.ArgumentParser) -> int:
 
 def _take_part(parser: argparse.ArgumentParser) -> None:
     ranks = mpi.Ranks()
-    places = ranks.introduce()
+    places = ranks.exchange_pids()
     if ranks.rank == 0:
         _lead(ranks, places, parser)
         return
     _, start = ranks.receive()
     if start is None:  # the orchestrator says why
         return
-    ranks.guarded(lambda: serve(ranks, *start))
+    ranks.abort_on_error(lambda: serve(ranks, *start))
 
 
 def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
                 cli.summarise(run, 5, _results(state, config, run))
 
             started = True
-            ranks.guarded(lead)
+            ranks.abort_on_error(lead)
     finally:
         if not started:
             for rank in ranks.workers:

@@ -12,14 +12,14 @@ from pathlib import Path
 import cma
 import numpy as np
 
-from utils.evolution.tasks import PartResult
+from utils.evolution.tasks import TaskResult
 from utils.run.config import Config
 from utils.system import seeding
 from utils.system.errors import UsageError
-from utils.system.files import write_json, written_aside
+from utils.system.files import atomic_write, write_json
 
 
-class Draws:
+class GenerationRng:
     """CMA-ES's source of normal numbers, set anew for each generation, so that a resumed run draws the same."""
 
     def __init__(self, seed: int):
@@ -44,7 +44,7 @@ class EvolutionState:
         self.fitness: list[list[float]] = []  # each candidate's score, a list a generation
         self.mean = np.float32(start)
         self.best: dict | None = None
-        self.draws = Draws(config.draw_seed)
+        self.draws = GenerationRng(config.draw_seed)
         options = {
             "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.draws,
             "seed": np.nan, "verbose": -10, "verb_log": 0,
@@ -57,7 +57,7 @@ class EvolutionState:
         return np.array(self.es.ask())
 
     def save(self, folder: Path) -> None:
-        with written_aside(folder / "resume.pkl") as aside:
+        with atomic_write(folder / "resume.pkl") as aside:
             aside.write_bytes(pickle.dumps(self))
         for path in (folder / "parts").glob("[0-9]*.json"):
             if int(path.name.split("_")[0]) < self.generation:
@@ -75,7 +75,7 @@ class EvolutionState:
             raise UsageError(f"{path} is damaged ({error}); delete {folder} to begin this step again") from None
 
 
-class FinishedParts:
+class FinishedTasks:
     """Results of a generation's parts as they come in, on disk, so that a kill costs at most the parts in flight."""
 
     def __init__(self, folder: Path, generation: int):
@@ -84,9 +84,9 @@ class FinishedParts:
     def _path(self, name: str) -> Path:
         return self._folder / f"{self._generation:06d}_{name}.json"
 
-    def read(self, name: str) -> PartResult | None:
+    def read(self, name: str) -> TaskResult | None:
         path = self._path(name)
-        return PartResult(**json.loads(path.read_text())) if path.exists() else None
+        return TaskResult(**json.loads(path.read_text())) if path.exists() else None
 
-    def write(self, name: str, result: PartResult) -> None:
+    def write(self, name: str, result: TaskResult) -> None:
         write_json(self._path(name), asdict(result))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.vae import information
+from models.vae import kl_per_dimension
 from utils.agent import evaluate
 from utils.figures import control, memory, vision
 from utils.figures.episode import save_frames
@@ -24,7 +24,7 @@ class Figure(NamedTuple):
 
 
 def _frames(subject: Subject, path: Path) -> None:
-    save_frames(subject.rollout, subject.description, path)
+    save_frames(subject.rollout, subject.spec, path)
 
 
 def _reconstructions(subject: Subject, path: Path) -> None:
@@ -32,7 +32,7 @@ def _reconstructions(subject: Subject, path: Path) -> None:
 
 
 def _latent(subject: Subject, path: Path) -> None:
-    told = information(*subject.latents).sum(axis=1)
+    told = kl_per_dimension(*subject.latents).sum(axis=1)
     full = np.argsort(told)[int(0.9 * len(told))]  # more is in it than in nine of ten
     vision.save_latent(subject.vae, subject.held_out_frames[full], path)
 
@@ -45,7 +45,7 @@ def _vae_losses(subject: Subject, path: Path) -> None:
 
 def _rnn_losses(subject: Subject, path: Path) -> None:
     of = {"reward": "squared error of the reward", "done": "cross-entropy of the end, nats; an end counts tenfold"}
-    predicts = subject.description.predicts
+    predicts = subject.spec.predicts
     names = {"nll": "negative log-likelihood of z, nats a dimension", predicts: of[predicts]}
     save_losses(subject.run.log(4), names, "How M learned", path)
 
@@ -59,16 +59,16 @@ def _prior(subject: Subject, path: Path) -> None:
 
 
 def _mixture(subject: Subject, path: Path) -> None:
-    dimension, predicts = subject.dimension, subject.description.predicts
+    dimension, predicts = subject.dimension, subject.spec.predicts
     if dimension is None:
-        dimension = information(subject.series.mu, subject.series.logvar).mean(axis=0).argmax()
+        dimension = kl_per_dimension(subject.series.mu, subject.series.logvar).mean(axis=0).argmax()
     memory.save_mixture(subject.rnn, subject.series, dimension, predicts, path)
 
 
 def _dream(subject: Subject, path: Path) -> None:
     temperature = subject.config.controller_temperature
-    memory.save_dreams_beside(
-        subject.vae, subject.rnn, subject.description.predicts, subject.series, subject.rollout.obs, temperature,
+    memory.save_dream_comparison(
+        subject.vae, subject.rnn, subject.spec.predicts, subject.series, subject.rollout.obs, temperature,
         path,
     )  # fmt: skip
 
@@ -79,19 +79,19 @@ def _learning_curve(subject: Subject, path: Path) -> None:
 
 def _controller(subject: Subject, path: Path) -> None:
     parameters, which = subject.controller
-    control.save_weights(parameters, subject.config, subject.description, which, path)
+    control.save_weights(parameters, subject.config, subject.spec, which, path)
 
 
 def _ways(subject: Subject, path: Path) -> None:
     parameters, which = subject.controller
-    jobs = evaluate.jobs_on(evaluate.FIRST_TRACK, subject.num_episodes)
+    jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, subject.num_episodes)
     outcomes, ways, lines = evaluate.ways(
-        subject.agent, parameters, jobs, subject.description.max_steps, Progress("ways", "episodes")
+        subject.agent, parameters, jobs, subject.spec.max_steps, Progress("ways", "episodes")
     )
     scores = [outcome.score for outcome in outcomes]
-    course = subject.description.course
+    episode_noun = subject.spec.episode_noun
     title = (
-        f"Where {len(jobs)} episodes went, {course}s {jobs[0].env_seed} to {jobs[-1].env_seed}, the worst first; above "
+        f"Where {len(jobs)} episodes went, {episode_noun}s {jobs[0].env_seed} to {jobs[-1].env_seed}, the worst first; above "
         f"each its score, {np.mean(scores):.0f} +- {np.std(scores):.0f} in all;\n"
         f"x: where it ended ({which})"
     )

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from utils.environments.spec import Description
+from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
 from utils.run.config import Config
 
 
-def save_weights(parameters: np.ndarray, config: Config, description: Description, title: str, path: Path) -> None:
+def save_weights(parameters: np.ndarray, config: Config, spec: EnvironmentSpec, title: str, path: Path) -> None:
     """parameters: float32 (num_parameters,), as `models.controller` lays them out. A row for each action, a picture
     for each of z, h and c that the controller reads; all on one scale."""
     sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
-    names = description.action_names
+    names = spec.action_names
     features = sum(sizes[name] for name in config.controller_inputs)
     weights = parameters[: features * len(names)].reshape(features, len(names))
     biases = parameters[features * len(names) :]
@@ -46,13 +46,15 @@ def save_weights(parameters: np.ndarray, config: Config, description: Descriptio
     save(drawn, path)
 
 
-def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[float], title: str, path: Path) -> None:
+def save_ways(
+    ways: list[np.ndarray], track_lines: list[np.ndarray], scores: list[float], title: str, path: Path
+) -> None:
     """Where episodes went, the worst first.
 
-    ways: of each episode where it was at each step, float (steps, 2); courses: what it was on, as a line to be drawn,
-    (points, 2); scores: one each. Where courses are empty, there is one way to go, to and fro: it is shown over time.
+    ways: of each episode where it was at each step, float (steps, 2); track_lines: what it was on, as a line to be drawn,
+    (points, 2); scores: one each. Where track_lines are empty, there is one way to go, to and fro: it is shown over time.
     """
-    order, on_courses = np.argsort(scores), all(len(course) for course in courses)
+    order, on_courses = np.argsort(scores), all(len(episode_noun) for episode_noun in track_lines)
     columns = int(np.ceil(np.sqrt(len(order))))
     rows = -(-len(order) // columns)
     drawn, panels = figure(
@@ -63,7 +65,7 @@ def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[fl
     to_and_fro = np.ptp(np.concatenate(ways), axis=0).argmax()
     for axes, episode in zip(panels.ravel(), order):
         if on_courses:
-            heat = _draw_on_course(axes, ways[episode], courses[episode])
+            heat = _draw_on_course(axes, ways[episode], track_lines[episode])
         else:
             axes.plot(ways[episode][:, to_and_fro], lw=0.8, color=BLUE)
             axes.plot(len(ways[episode]) - 1, ways[episode][-1, to_and_fro], "x", ms=5, mew=1.5, color=ORANGE)
@@ -78,14 +80,14 @@ def save_ways(ways: list[np.ndarray], courses: list[np.ndarray], scores: list[fl
     save(drawn, path)
 
 
-def _draw_on_course(axes, way: np.ndarray, course: np.ndarray):
-    """A heat map of `way` on the grey line `course`, both to one scale that fits them."""
-    extent = np.concatenate([way, course])
+def _draw_on_course(axes, way: np.ndarray, episode_noun: np.ndarray):
+    """A heat map of `way` on the grey line `episode_noun`, both to one scale that fits them."""
+    extent = np.concatenate([way, episode_noun])
     low, high = extent.min(axis=0), extent.max(axis=0)
     centre, half, cells = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6, 40
     edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
     steps, _, _ = np.histogram2d(*way.T, bins=edges)
-    axes.plot(*course.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
+    axes.plot(*episode_noun.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
     heat = axes.pcolormesh(
         *edges, np.where(steps > 0, steps, np.nan).T, cmap="viridis_r", norm=LogNorm(1, 100), zorder=2, rasterized=True
     )

@@ -32,8 +32,8 @@ def save_dream_strip(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
     save(sheet, path)
 
 
-def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path, steps_a_second: int) -> None:
-    """real, dreamed: as for the strip. All windows side by side, at half the speed of steps_a_second."""
+def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path, steps_per_second: int) -> None:
+    """real, dreamed: as for the strip. All windows side by side, at half the speed of steps_per_second."""
     gap, frames = Sheet.GAP, []
     for step in range(real.shape[1]):
         sheet = Sheet(
@@ -46,4 +46,4 @@ def save_dream_film(real: np.ndarray, dreamed: np.ndarray, path: Path, steps_a_s
             for column, pictures in enumerate(windows):
                 sheet.paste(Sheet.MARGIN + column * (FILM_SIDE + gap), y + LABEL, pictures[step], FILM_SIDE)
         frames.append(sheet.image)
-    save_film(frames, path, steps_a_second / 2)
+    save_film(frames, path, steps_per_second / 2)

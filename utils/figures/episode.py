@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from utils.environments.spec import Description
+from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import Sheet, save
 from utils.run.episodes import Rollout
 
 FIRST, COUNT, COLUMNS, SIDE, GAP = 40, 40, 10, 128, 14
 
 
-def save_frames(rollout: Rollout, description: Description, path: Path) -> None:
+def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
     """The chapter shows frames 40 to 59 of an episode; here it is 40 to 79, or the last ones of a shorter one."""
     obs, action, reward = rollout.obs, rollout.action, rollout.reward
     first = max(0, min(FIRST, len(obs) - COUNT))
     steps = range(first, min(first + COUNT, len(obs)))
-    names = description.action_names
+    names = spec.action_names
     height = SIDE + 24 + 17 * len(names) + 12
     rows = -(-len(steps) // COLUMNS)
     title = (

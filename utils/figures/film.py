@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 
 from utils.figures.style import FAINT, INK, NEGATIVE, POSITIVE, font
 from utils.system.errors import UsageError
-from utils.system.files import written_aside
+from utils.system.files import atomic_write
 
-STEPS_A_FRAME = 2  # every second step is shown
+STEPS_PER_FRAME = 2  # every second step is shown
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 SIZE = (816, 480)  # even, as MP4 wants it
@@ -82,12 +82,12 @@ def check_film_path(path: Path) -> None:
         raise UsageError(f"--film {path}: a film ends in {', '.join(SUFFIXES)}")
 
 
-def save_film(frames: list[Image.Image], path: Path, frames_a_second: float) -> None:
+def save_film(frames: list[Image.Image], path: Path, frames_per_second: float) -> None:
     """Writes frames of one size as GIF, WebP or MP4, as the suffix says."""
-    milliseconds = round(1000 / frames_a_second)
-    with written_aside(path) as aside:
+    milliseconds = round(1000 / frames_per_second)
+    with atomic_write(path) as aside:
         if path.suffix.lower() == ".mp4":
-            _save_mp4(frames, aside, frames_a_second)
+            _save_mp4(frames, aside, frames_per_second)
         elif path.suffix.lower() == ".webp":
             frames[0].save(
                 aside, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
@@ -99,10 +99,12 @@ def save_film(frames: list[Image.Image], path: Path, frames_a_second: float) -> 
             palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
 
 
-def _save_mp4(frames: list[Image.Image], path: Path, frames_a_second: float) -> None:
+def _save_mp4(frames: list[Image.Image], path: Path, frames_per_second: float) -> None:
     import imageio_ffmpeg
 
-    writer = imageio_ffmpeg.write_frames(str(path), frames[0].size, fps=frames_a_second, quality=7, macro_block_size=2)
+    writer = imageio_ffmpeg.write_frames(
+        str(path), frames[0].size, fps=frames_per_second, quality=7, macro_block_size=2
+    )
     writer.send(None)
     for frame in frames:
         writer.send(frame.tobytes())

@@ -9,7 +9,7 @@ from models.mdn_rnn import MDNRNN
 from models.vae import VAE
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_parameters
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures import vision
 from utils.run import episodes
 from utils.run.episodes import Rollout, Series
@@ -29,7 +29,7 @@ class Subject:
 
     def __init__(self, run: RunFolder, num_episodes: int = 100, dimension: int | None = None):
         self.run, self.config = run, run.read_config()
-        self.description = describe(self.config.env_name)
+        self.spec = get_spec(self.config.env_name)
         self.num_episodes, self.dimension = num_episodes, dimension
 
     @cached_property

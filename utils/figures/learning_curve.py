@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, save
 from utils.run.config import Config
 from utils.run.summaries import num_episodes
@@ -15,9 +15,9 @@ PUBLISHED = ("#aaaaaa", "#555555")
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: list[dict]) -> None:
     """rows: the evolution's log, one dictionary a generation. earlier: that of the runs it goes on from."""
-    description, dreamed = describe(config.env_name), config.controller_environment == "dream"
+    spec, dreamed = get_spec(config.env_name), config.controller_environment == "dream"
     rows = earlier + rows
-    published = [(curve.label, list(zip(*curve.points()))) for curve in description.published_curves]
+    published = [(curve.label, list(zip(*curve.points()))) for curve in spec.published_curves]
     drawn, ((by_generation, by_cost),) = figure(13, 6, 1, 2, sharey=True)
     for color, (label, (generations, core_hours, scores)) in zip(PUBLISHED, published):
         shown = np.array(generations) <= max(len(rows), 20)
@@ -28,7 +28,7 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     generation = np.arange(1, len(rows) + 1)
     core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
     count = "" if earlier else f"{config.controller_eval_episode} "  # theirs may have been another
-    points = [("evaluation", OUTSIDE, "o", f"{count}{'real ' if dreamed else ''}{description.course}s for evaluation")]
+    points = [("evaluation", OUTSIDE, "o", f"{count}{'real ' if dreamed else ''}{spec.episode_noun}s for evaluation")]
     if dreamed:
         points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count}dreams for evaluation"))
     limit = f"of at most {config.controller_max_frames} steps"

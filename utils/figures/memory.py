@@ -26,8 +26,8 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     """Over some steps of an episode: the density that M gave the next z in `dimension` before it came, the weights of
     the mixture's components, and what M foretold of the reward or the end, `predicts`."""
     z = drawn_z(series)
-    signal = getattr(series, predicts).astype(np.float32)
-    before = np.r_[np.float32(0), signal[:-1]]
+    reward_or_done = getattr(series, predicts).astype(np.float32)
+    before = np.r_[np.float32(0), reward_or_done[:-1]]
     outputs = rnn(np.concatenate([z, series.action, before[:, None]], axis=1)[None])
     mixture, prediction = rnn.split(outputs[0])
     first = max(0, len(z) - 1 - STEPS)
@@ -59,12 +59,12 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     weights.set_ylim(0, 1)
     weights.set_ylabel(f"weights of the\n{len(order)} components")
     if predicts == "reward":
-        told.plot(steps + 1, signal[steps], lw=1, color=INK, label="reward that came")
+        told.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="reward that came")
         told.plot(steps + 1, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
         told.set_ylabel("reward of a step")
     else:
         steps = np.r_[steps, steps[-1] + 1]  # of which no z comes any more
-        told.plot(steps + 1, signal[steps], lw=1, color=INK, label="the end")
+        told.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="the end")
         told.plot(steps + 1, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
         told.set_ylabel("probability")
     told.legend(**ABOVE)
@@ -94,7 +94,7 @@ def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: i
     return np.stack(lived, axis=1)
 
 
-def save_dreams_beside(
+def save_dream_comparison(
     vae: VAE, rnn: MDNRNN, predicts: str, series: Series, obs: np.ndarray | None, temperature: float, path: Path
 ) -> None:
     """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`; if they are None, what V makes of its z. Dreams

@@ -5,13 +5,13 @@ import json
 from html import escape
 from pathlib import Path
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures.catalogue import FIGURES
 from utils.run import config as configuration
 from utils.run.config import Config
 from utils.run.folder import STEPS, RunFolder
 from utils.run.summaries import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
-from utils.system.files import written_aside
+from utils.system.files import atomic_write
 from utils.system.progress import duration
 
 _TITLES = {
@@ -59,7 +59,7 @@ def save_report(run: RunFolder) -> None:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.path.name)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
-    with written_aside(run.report) as aside:
+    with atomic_write(run.report) as aside:
         aside.write_text(page, encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def _result(run: RunFolder, config: Config, step: int) -> str:
     if step == 2:
         return of_vae(rows[-1])
     if step == 4:
-        return of_rnn(rows[-1], describe(config.env_name).predicts)
+        return of_rnn(rows[-1], get_spec(config.env_name).predicts)
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
     if not evaluated:
         return f"{len(rows)} generations"
@@ -133,7 +133,7 @@ def _text(run: RunFolder, config: Config, step: int) -> str:
     if config.controller_environment == "dream":
         where = f"dreamed by M at temperature {config.controller_temperature:g}"
     return _TOLD[step].format(
-        config=config, how=how, episodes=config.num_episodes, predicts=IN_WORDS[describe(config.env_name).predicts],
+        config=config, how=how, episodes=config.num_episodes, predicts=IN_WORDS[get_spec(config.env_name).predicts],
         lived=num_episodes(config), inputs=" and ".join(config.controller_inputs), where=where,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from utils.system.files import written_aside
+from utils.system.files import atomic_write
 
 matplotlib.use("Agg")
 from matplotlib import font_manager
@@ -31,7 +31,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwarg
 
 def save(drawn, path: Path) -> None:
     """Writes a matplotlib figure or a `Sheet` whole or not at all."""
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         if isinstance(drawn, Sheet):
             drawn.image.save(aside)
         else:

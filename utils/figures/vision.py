@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.vae import VAE, images_from_obs, information, obs_from_images, sample_z
+from models.vae import VAE, images_from_obs, kl_per_dimension, obs_from_images, sample_z
 from utils.figures.style import BLUE, GREY, ORANGE, Sheet, figure, save
 
 SIDE, BATCH = 128, 200
@@ -66,7 +66,7 @@ def save_latent(vae: VAE, obs: np.ndarray, path: Path, samples: int = 6) -> None
 def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, values: int = 9) -> None:
     """mu, logvar: float32 (n, z_size), of many frames. Each dimension goes from its 1st to its 99th percentile while
     the others stay at those of a usual frame; those that tell most of a frame come first."""
-    told = information(mu, logvar).mean(axis=0)
+    told = kl_per_dimension(mu, logvar).mean(axis=0)
     order = np.argsort(-told)
     of_a_frame = np.square(mu).sum(axis=1)
     mu_of_full = mu[of_a_frame >= np.median(of_a_frame)]  # an empty frame shows little of what a dimension does

@@ -7,7 +7,7 @@ import numpy as np
 from models.controller import controller_actions
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job
-from utils.dreams.batch import DreamWorld
+from utils.dreams.batch import DreamBatch
 from utils.environments.spec import EpisodeLost
 from utils.figures.film import Moment
 from utils.run.folder import RunFolder
@@ -18,22 +18,22 @@ class RealPlay:
     """The real environment, seen and driven through V, M and C."""
 
     def __init__(self, agent: Agent, parameters: np.ndarray, stock: bool):
-        description = agent.description
+        spec = agent.spec
         self._agent, self._policy = agent, agent.policy(1)
         self._policy.candidates = parameters[None]
-        self._env = (description.make_stock if stock else description.make)(render_mode="rgb_array")
+        self._env = (spec.make_stock if stock else spec.make)(render_mode="rgb_array")
 
     def begin(self, seed: int) -> None:
-        self._obs, self._signal = self._env.reset(seed=seed)[0], 0.0
+        self._obs, self._reward_or_done = self._env.reset(seed=seed)[0], 0.0
         self._policy.begin(0, Job(seed, seeding.integer(seed, "watching")))
 
     def step(self, by_hand: np.ndarray | None) -> tuple[Moment, bool]:
         """One step; by_hand: a person's action, None for the agent's. Whether it was the last."""
         road, obs = self._env.render(), self._obs
         hands = None if by_hand is None else by_hand[None]
-        action = self._policy.act(obs[None], np.float32([self._signal]), hands)[0]
+        action = self._policy.act(obs[None], np.float32([self._reward_or_done]), hands)[0]
         self._obs, reward, terminated, truncated, _ = self._env.step(action)
-        self._signal = reward
+        self._reward_or_done = reward
         made = self._agent.decode(self._policy.z)[0]
         return Moment(road, obs, made, action, float(reward), 0.0, 0), terminated or truncated
 
@@ -46,18 +46,18 @@ class DreamPlay:
 
     def __init__(self, agent: Agent, run: RunFolder, parameters: np.ndarray, temperature: float):
         self._agent, self._parameters = agent, parameters[None]
-        self._world = DreamWorld(agent.config, run, batch=1)
+        self._world = DreamBatch(agent.config, run, batch=1)
         self.temperature = temperature
 
     def begin(self, seed: int) -> None:
         self._world.begin(0, seed)
 
     def step(self, by_hand: np.ndarray | None) -> tuple[Moment, bool]:
-        config, description = self._agent.config, self._agent.description
+        config, spec = self._agent.config, self._agent.spec
         action = by_hand
         if action is None:
             features = self._world.features()[None]
-            action = controller_actions(self._parameters, features, description.activations, config.controller_bias)
+            action = controller_actions(self._parameters, features, spec.activations, config.controller_bias)
             action = np.asarray(action)[0, 0]
         dreamed = self._agent.decode(self._world.z)[0]
         rewards, done = self._world.step(action[None], self.temperature)
@@ -98,7 +98,7 @@ class Game:
         where = f"dream, temperature {self.play.temperature:.2f}" if self.dreaming else "real"
         return f"{where}, {'you drive' if self.by_hand else 'the agent drives'}"
 
-    def change_hands(self) -> None:
+    def switch_controller(self) -> None:
         self.by_hand = not self.by_hand
 
     def flip(self) -> None:

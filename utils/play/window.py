@@ -2,7 +2,7 @@
 
 import pygame
 
-from utils.environments.spec import Description
+from utils.environments.spec import EnvironmentSpec
 from utils.figures.film import SIZE, compose
 from utils.play.game import Game
 from utils.system.errors import UsageError
@@ -17,7 +17,7 @@ class Closed(Exception):
 class Window:
     """Shows a game as it is played, in real time, and hands it the keys. Raises `UsageError` without a display."""
 
-    def __init__(self, title: str, description: Description):
+    def __init__(self, title: str, spec: EnvironmentSpec):
         try:
             pygame.display.init()
             if pygame.display.get_driver() == "offscreen":  # SDL's last resort; the first picture would crash it
@@ -25,7 +25,7 @@ class Window:
             self._screen = pygame.display.set_mode(SIZE)
         except pygame.error as error:
             raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
-        self._title, self._description = title, description
+        self._title, self._description = title, spec
         self._clock, self._held = pygame.time.Clock(), set()
 
     def run(self, game: Game, episodes: int) -> None:
@@ -34,12 +34,12 @@ class Window:
             while len(game.scores) < episodes:
                 self._handle_keys(game)
                 held = (key in self._held for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN))
-                moment, _ = game.step(self._description.by_keys(*held))
+                moment, _ = game.step(self._description.keyboard_action(*held))
                 frame = compose(moment, self._description.action_names)
                 self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
                 pygame.display.set_caption(f"{self._title}: {game.mode}")
                 pygame.display.flip()
-                self._clock.tick(self._description.steps_a_second)
+                self._clock.tick(self._description.steps_per_second)
         except Closed:
             pass
         finally:
@@ -47,7 +47,7 @@ class Window:
             pygame.display.quit()
 
     def _handle_keys(self, game: Game) -> None:
-        actions = {pygame.K_m: game.change_hands, pygame.K_r: game.restart, pygame.K_d: game.flip}
+        actions = {pygame.K_m: game.switch_controller, pygame.K_r: game.restart, pygame.K_d: game.flip}
         for event in pygame.event.get():
             key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else None
             if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and key in (pygame.K_ESCAPE, pygame.K_q)):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import user_path
@@ -98,9 +98,9 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self):
-        description = describe(self.env_name)
-        if self.exploration_policy not in description.explorations:
-            known = ", ".join(description.explorations)
+        spec = get_spec(self.env_name)
+        if self.exploration_policy not in spec.explorations:
+            known = ", ".join(spec.explorations)
             raise UsageError(f"exploration_policy: {self.exploration_policy!r} is none of {known} of {self.env_name}")
         if self.rollout_policy == "controller" and not self.previous_run:
             raise UsageError("rollout_policy: controller: whose? set previous_run to a run folder with a trained one")
@@ -111,7 +111,7 @@ class Config(BaseModel):
             )
         if self.vae_batch_size > self.vae_shuffle_frames:
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
-        if self.controller_patience and description.idle_reward is None:
+        if self.controller_patience and spec.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
             raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")

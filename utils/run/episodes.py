@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run.config import Config
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
@@ -46,7 +46,7 @@ _DTYPES = {"obs": np.uint8, "done": np.bool_}  # all others are float32
 
 def _row_shapes(config: Config | None) -> dict[str, tuple[int | None, ...]]:
     """The shape of a row of each array; None is a size that only the run's configuration tells."""
-    z_size, action_size = (config.z_size, describe(config.env_name).action_size) if config else (None, None)
+    z_size, action_size = (config.z_size, get_spec(config.env_name).action_size) if config else (None, None)
     return {
         "obs": (64, 64, 3), "mu": (z_size,), "logvar": (z_size,), "action": (action_size,), "reward": (), "done": (),
     }  # fmt: skip

@@ -26,7 +26,7 @@ from utils.run.config import Config
 from utils.run.folder import RunFolder, command
 from utils.run.provenance import check_agent, check_rnn
 from utils.system.errors import UsageError
-from utils.system.files import user_path, write_json, written_aside
+from utils.system.files import atomic_write, user_path, write_json
 
 KEPT = {  # with the step that made each
     "vae/log.csv": 2, "series/starts.npz": 3, "rnn/log.csv": 4,
@@ -69,10 +69,10 @@ def ship(run: RunFolder, target: RunFolder) -> None:
         ) from None
     for folder in (target.vae, target.rnn, target.controller, target.series):
         folder.mkdir(parents=True)
-    with written_aside(target.path / "config.yaml") as aside:
+    with atomic_write(target.path / "config.yaml") as aside:
         aside.write_text(history + configuration.dump(config))
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
-        with written_aside(copy) as aside:
+        with atomic_write(copy) as aside:
             _halve(source, aside)
     for name in KEPT:
         shutil.copyfile(run.path / name, target.path / name)

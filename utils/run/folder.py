@@ -25,7 +25,7 @@ from utils.run import config as configuration
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series, is_whole
 from utils.system.errors import UsageError
-from utils.system.files import locked, remove_leftovers, write_csv, write_json, written_aside
+from utils.system.files import atomic_write, locked, remove_leftovers, write_csv, write_json
 
 STEPS = {
     1: ("rollouts", "01_generate_data.py"),
@@ -211,7 +211,7 @@ def opened(config: Config, step: int) -> Iterator[RunFolder]:
         remove_leftovers(run.step_folder(step))
         remove_leftovers(run.parts)
         record = _agree(run, config, step)
-        with written_aside(run.path / "config.yaml") as aside:
+        with atomic_write(run.path / "config.yaml") as aside:
             aside.write_text(configuration.dump(record))
         yield run
 

@@ -5,7 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder, came_without_training, previous
@@ -23,7 +23,7 @@ def check(config: Config, run: RunFolder, step: int) -> None:
         if step < 5 and not getattr(config, key) and not config.previous_run:
             raise UsageError(f"{key}: 0 takes over what previous_run has trained, and there is no previous_run")
     if step in (1, 5):
-        describe(config.env_name).make().close()  # or says what is not installed
+        get_spec(config.env_name).make().close()  # or says what is not installed
     if step in (2, 4):
         _check_trained_here(run, step)
     if step in (2, 3):

@@ -35,7 +35,7 @@ def disk_is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` to write to; renames it to `path` when the block succeeds.
 
     A kill at any moment leaves either the old file or the new one under `path`. Raises `UsageError` when the
@@ -73,18 +73,18 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 
 def write_json(path: Path, content) -> None:
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def write_npz(path: Path, **arrays) -> None:
     """Plain and uncompressed. `path` ends in .npz."""
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         np.savez(aside, **arrays)
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="") as file:
+    with atomic_write(path) as aside, open(aside, "w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
 
 

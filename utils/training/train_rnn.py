@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from models.mdn_rnn import MDNRNN, mdn_rnn_losses
-from models.vae import information, sample_z
+from models.vae import kl_per_dimension, sample_z
 from utils.data.frames import prefetched
-from utils.environments import describe
+from utils.environments import get_spec
 from utils.figures import memory
 from utils.run import episodes
 from utils.run.config import Config
@@ -27,13 +27,13 @@ NUM_LOGS = 40
 
 
 class Batch(NamedTuple):
-    """float32. mu, logvar: (batch, time, z_size); action: (batch, time, action_size); signal, the reward or end
+    """float32. mu, logvar: (batch, time, z_size); action: (batch, time, action_size); reward_or_done, the reward or end
     that came of the action, and mask, 1 where the episode has a step: (batch, time)."""
 
     mu: np.ndarray
     logvar: np.ndarray
     action: np.ndarray
-    signal: np.ndarray
+    reward_or_done: np.ndarray
     mask: np.ndarray
 
 
@@ -42,7 +42,7 @@ class SequenceSet:
 
     def __init__(self, paths, config: Config):
         series = [episodes.load(path, Series, config) for path in paths]
-        predicts = describe(config.env_name).predicts
+        predicts = get_spec(config.env_name).predicts
         self._lengths = np.array([len(s.mu) for s in series])
         self._begins = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])
         self._arrays = [np.concatenate([getattr(s, name) for s in series]) for name in ("mu", "logvar", "action")]
@@ -90,14 +90,14 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     model = build_rnn(config)
     train_step, losses, optimizer = make_steps(model, config)
     variables = model.trainable_variables + optimizer.variables
-    predicts, vae = describe(config.env_name).predicts, load_vae(config, run)
+    predicts, vae = get_spec(config.env_name).predicts, load_vae(config, run)
     shown = episodes.load(episodes.most_rewarded(held_out_paths, Series), Series, config)
-    dimension = information(shown.mu, shown.logvar).mean(axis=0).argmax()
+    dimension = kl_per_dimension(shown.mu, shown.logvar).mean(axis=0).argmax()
     training = Training(
         run.rnn, variables, NUM_LOGS, config.checkpoint_seconds,
         {
             "mixture": lambda path: memory.save_mixture(model, shown, dimension, predicts, path),
-            "dream": lambda path: memory.save_dreams_beside(
+            "dream": lambda path: memory.save_dream_comparison(
                 vae, model, predicts, shown, None, config.controller_temperature, path
             ),
         },
@@ -115,8 +115,8 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
 
     batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.draw_seed), depth=4)
-    steps_a_batch = config.rnn_batch_size * training_set.time
-    training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_a_batch)
+    steps_per_batch = config.rnn_batch_size * training_set.time
+    training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_per_batch)
     training.keep_weights(model, run.rnn_weights)
     return training.last_row()
 
@@ -124,7 +124,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
 def build_rnn(config: Config) -> MDNRNN:
     return MDNRNN(
         config.z_size,
-        describe(config.env_name).action_size,
+        get_spec(config.env_name).action_size,
         config.rnn_size,
         config.rnn_num_mixture,
         compute.precision(config.rnn_precision),
@@ -135,27 +135,29 @@ def build_rnn(config: Config) -> MDNRNN:
 
 def make_steps(model: MDNRNN, config: Config):
     """A compiled training step and held-out losses, (batch, int64 step) to losses each, and the optimiser."""
-    predicts = describe(config.env_name).predicts
+    predicts = get_spec(config.env_name).predicts
     rate = keras.optimizers.schedules.ExponentialDecay(config.rnn_learning_rate, 1, config.rnn_learning_rate_decay)
     optimizer = keras.optimizers.Adam(rate, clipvalue=config.rnn_grad_clip)
     variables = model.trainable_variables
     optimizer.build(variables)
 
     def forward(batch: Batch, step):
-        """Row t sees z, action and the signal before it, and is asked for the next z and the signal after."""
+        """Row t sees z, action and the reward_or_done before it, and is asked for the next z and the reward_or_done after."""
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.draw_seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
-        before = tf.pad(batch.signal[:, :-1], [[0, 0], [1, 0]])
+        before = tf.pad(batch.reward_or_done[:, :-1], [[0, 0], [1, 0]])
         hidden = model.hidden(tf.concat([z, batch.action, before[..., None]], axis=-1))
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
         next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # of an episode's last step no next z is known
         # The mixture takes a fifth of a step, and padding is most of a batch of short episodes: left out of it.
         there = tf.where(batch.mask > 0)
-        hidden, next_z, next_mask, signal = (
-            tf.gather_nd(of, there) for of in (hidden, next_z, next_mask, batch.signal)
+        hidden, next_z, next_mask, reward_or_done = (
+            tf.gather_nd(of, there) for of in (hidden, next_z, next_mask, batch.reward_or_done)
         )
         outputs = model.outputs_of(hidden)
-        nll, prediction = mdn_rnn_losses(model, outputs, next_z, signal, next_mask, tf.ones_like(signal), predicts)
+        nll, prediction = mdn_rnn_losses(
+            model, outputs, next_z, reward_or_done, next_mask, tf.ones_like(reward_or_done), predicts
+        )
         return {"loss": nll + prediction, "nll": nll, predicts: prediction}
 
     @tf.function

@@ -19,7 +19,7 @@ from utils.system.resources import say_memory
 from utils.training.trainer import Training, load_weights
 
 HELD_OUT_FRAMES = 1000  # that the held-out losses are measured on
-LOGS_AN_EPOCH = 5
+LOGS_PER_EPOCH = 5
 
 
 def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
@@ -40,7 +40,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, optimizer = make_train_step(vae, config)
     variables = vae.vae.trainable_variables + optimizer.variables
     held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
-    num_logs = math.ceil(LOGS_AN_EPOCH * config.vae_num_epoch)
+    num_logs = math.ceil(LOGS_PER_EPOCH * config.vae_num_epoch)
     training = Training(
         run.vae, variables, num_logs, config.checkpoint_seconds,
         {

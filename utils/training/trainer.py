@@ -13,7 +13,7 @@ import tensorflow as tf
 from utils.figures.style import PICTURE_SECONDS
 from utils.run.folder import read_log
 from utils.system.errors import UsageError
-from utils.system.files import UNREADABLE, write_csv, write_json, write_npz, written_aside
+from utils.system.files import UNREADABLE, atomic_write, write_csv, write_json, write_npz
 from utils.system.progress import Progress
 
 
@@ -145,7 +145,7 @@ class Training:
         weights: this run's file. Returns the last row of the log.
         """
         for path in (weights, self._folder / "log.csv"):
-            with written_aside(path) as aside:
+            with atomic_write(path) as aside:
                 shutil.copyfile(before / path.name, aside)
         write_json(weights.with_suffix(".json"), {"step": 0})
         self._draw()
@@ -161,7 +161,7 @@ class Training:
         if path.exists() and note.exists() and json.loads(note.read_text())["step"] == self.step:
             return
         note.unlink(missing_ok=True)
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             model.save_weights(aside)
         write_json(note, {"step": self.step})
 

@@ -11,7 +11,7 @@ from utils.environments.car_racing.car import Car
 from utils.environments.car_racing.exploration import EXPLORATIONS
 from utils.environments.car_racing.picture import Picture
 from utils.environments.car_racing.track import TileListener, World
-from utils.environments.spec import Description, PublishedCurve
+from utils.environments.spec import EnvironmentSpec, PublishedCurve
 
 OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 
@@ -84,30 +84,30 @@ def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
     return StockObservation(gymnasium.make("CarRacing-v3", render_mode=render_mode))
 
 
-DESCRIPTION = Description(
+SPEC = EnvironmentSpec(
     env_id="WorldModels/CarRacing-v3",
-    course="track",
+    episode_noun="track",
     make=_make,
     make_stock=_make_stock,
     activations=("tanh", "half_tanh", "positive_tanh"),
     action_names=("steer", "gas", "brake"),
     predicts="reward",
-    extra=None,
-    by_keys=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
+    pip_extra=None,
+    keyboard_action=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
     max_steps=1000,
-    steps_a_second=50,
+    steps_per_second=50,
     idle_reward=-0.1,
     explorations=EXPLORATIONS,
-    baseline="uniform",
-    place=lambda env: tuple(env.unwrapped.car.hull.position),
-    line=lambda env: np.array(env.unwrapped.track)[:, 2:],
+    baseline_policy="uniform",
+    position=lambda env: tuple(env.unwrapped.car.hull.position),
+    track_line=lambda env: np.array(env.unwrapped.track)[:, 2:],
     published_curves=(
         PublishedCurve("the original (hardmaru): candidates, mean", "learning_curve_carracing_hardmaru.csv", 64),
         PublishedCurve(
             "zacwellmer: mean of the population on 128 tracks",
             "evaluations_carracing_wellmer.csv",
             64,
-            seconds_a_generation=6450,
+            seconds_per_generation=6450,
         ),
     ),
 )
