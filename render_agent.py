@@ -1,7 +1,7 @@
 """Watch, film and score a trained agent.
 
-RUN is a run folder (runs/<exp_name>). The agent drives on the tracks, or plays the games, of seeds S, S+1, ...: the
-same ones for everybody. The film shows the one with the median score.
+RUN is a run folder (runs/<exp_name>). The agent plays the episodes of seeds S, S+1, ...: the same ones for everybody.
+The film shows the one with the median score.
 
 examples
   python render_agent.py runs/quickstart
@@ -12,11 +12,11 @@ examples
   python render_agent.py runs/quickstart --dream --window
 
 keys in the window
-  m                     you act, and the agent again
+  m                     you play, or the agent again
   arrows                a car: steer, gas and brake; Doom: left and right
   shift + up, down      a hotter or colder dream
-  d                     flips between dream and reality
-  r                     begins again
+  d                     from the real environment to the dream, or back
+  r                     the same episode from its start
   Escape, q             close
 """
 
@@ -25,6 +25,7 @@ import math
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
@@ -39,108 +40,131 @@ from utils.system.errors import UsageError
 from utils.system.files import user_path, write_json
 from utils.system.progress import Progress
 
+if TYPE_CHECKING:
+    from utils.agent.agent import Agent
+    from utils.agent.evaluate import Frame
+    from utils.agent.rollouts import Job, Outcome
+
 
 def main() -> None:
     arguments = _arguments()
     run = RunFolder(arguments.run)
     config = run.read_config()
-    from utils.figures.film import STEPS_PER_FRAME, check_film_path, compose, save_film
+    from utils.figures.film import check_film_path
 
     check_agent(run)
     if arguments.film:
         check_film_path(arguments.film)
     compute.start_tensorflow()
-    from utils.agent import evaluate
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_parameters
+    from utils.agent.checkpoints import load_controller
 
     agent = Agent(config, run)
-    parameters, which = load_parameters(run, agent.num_parameters)
-    spec = agent.spec
+    parameters, which = load_controller(config, run)
     print(f"{run.path}: controller: {which}")
-    jobs = evaluate.evaluation_jobs(arguments.seed, arguments.episodes)
-    max_steps = arguments.steps or spec.max_steps
-    temperature = arguments.temperature or config.controller_temperature
-    if arguments.window:
-        from utils.play.game import DreamPlay, Game, RealPlay
-        from utils.play.window import Window
+    arguments.steps = arguments.steps or agent.spec.max_steps
+    arguments.temperature = arguments.temperature or config.controller_temperature
+    program = _play if arguments.window else _score_in_dream if arguments.dream else _score
+    program(arguments, agent, run, parameters, which)
 
-        window = Window(f"World Models: {run.path}", spec)
-        game = Game(
-            lambda: RealPlay(agent, parameters, arguments.stock),
-            lambda: DreamPlay(agent, run, parameters, temperature),
-            arguments.dream, arguments.seed, max_steps,
-        )  # fmt: skip
-        window.run(game, arguments.episodes)
-        for seed, dreamed, score in game.scores:
-            print(f"{'dream' if dreamed else spec.episode_noun} {seed}: {score:.1f}")
-        return
 
-    if arguments.dream:
-        _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature)
-        return
+def _play(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> None:
+    """In a window."""
+    from utils.play.game import DreamPlay, Game, RealPlay
+    from utils.play.window import Window
 
-    drive = (agent, parameters, jobs, arguments.stock, max_steps)
-    outcomes = outcomes_of_agent = evaluate.score(*drive, Progress("agent", "episodes"))
-    name = "the unmodified environment" if arguments.stock else spec.env_id
-    report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
-    _say("agent", report["agent"], spec.episode_noun)
+    window = Window(f"World Models: {run.path}", agent.spec)
+    game = Game(
+        lambda: RealPlay(agent, parameters, arguments.stock),
+        lambda: DreamPlay(agent, run, parameters, arguments.temperature),
+        arguments.dream, arguments.seed, arguments.steps,
+    )  # fmt: skip
+    window.run(game, arguments.episodes)
+    for seed, dreamed, score in game.scores:
+        print(f"{'dream' if dreamed else agent.spec.episode_noun} {seed}: {score:.1f}")
+
+
+def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> None:
+    """In the real environment."""
+    from utils.agent import evaluate
+
+    spec, jobs = agent.spec, evaluate.evaluation_jobs(arguments.seed, arguments.episodes)
+    how = jobs, arguments.stock, arguments.steps
+    outcomes = evaluate.score(agent, parameters, *how, Progress("agent", "episodes"))
+    report = _report(run, which, "the unmodified environment" if arguments.stock else spec.env_id)
+    report["agent"] = _summary("agent", jobs, outcomes, spec.episode_noun)
     if arguments.random:
         explore = spec.explorations[spec.baseline_policy]
-        outcomes = evaluate.score_exploration(
-            spec, explore, jobs, arguments.stock, max_steps, Progress("random policy", "episodes")
-        )
-        report["random"] = _summary(jobs, outcomes)
-        _say("random policy", report["random"], spec.episode_noun)
-    if arguments.json:
-        write_json(arguments.json, report)
-        print(f"scores in {arguments.json}")
+        random = evaluate.score_exploration(spec, explore, *how, Progress("random policy", "episodes"))
+        report["random"] = _summary("random policy", jobs, random, spec.episode_noun)
+    _save_report(report, arguments.json)
     if arguments.film:
-        median = _median(outcomes_of_agent)
-        moments = evaluate.film(*drive, Progress("film", "episodes"), median)
-        frames = [compose(moment, spec.action_names) for moment in moments]
-        save_film(frames, arguments.film, spec.steps_per_second / STEPS_PER_FRAME)
-        filmed, total = f"{spec.episode_noun} {jobs[median].env_seed}", moments[-1].score
-        print(f"film of {filmed}, {len(frames)} frames, score {total:.1f}: {arguments.film}")
+        median = _median(outcomes)
+        frames = evaluate.record_episode(agent, parameters, *how, Progress("film", "episodes"), median)
+        _save_film(frames, agent, arguments.film, f"{spec.episode_noun} {jobs[median].env_seed}")
 
 
-def _dream(arguments, agent, run, parameters, which, jobs, max_steps, temperature) -> None:
-    """Scores the agent in its dream, and films it there."""
-    from utils.dreams.evaluator import Dreams
-    from utils.figures.film import STEPS_PER_FRAME, compose, save_film
+def _score_in_dream(
+    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
+) -> None:
+    from utils.agent.evaluate import STEPS_PER_FRAME, evaluation_jobs
+    from utils.dreams.evaluator import DreamEvaluator
     from utils.play.game import DreamPlay, Game
 
-    dreams = Dreams(agent, run)
-    dreams.temperature = temperature
-    outcomes = dreams.play(parameters[None], jobs, max_steps)
-    name = f"dream at temperature {temperature:g}"
-    report = _report(run, which, name) | {"agent": _summary(jobs, outcomes)}
-    _say("agent", report["agent"], "dream")
-    if arguments.json:
-        write_json(arguments.json, report)
-        print(f"scores in {arguments.json}")
+    jobs = evaluation_jobs(arguments.seed, arguments.episodes)
+    evaluator = DreamEvaluator(agent, run)
+    evaluator.temperature = arguments.temperature
+    outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
+    report = _report(run, which, f"dream at temperature {arguments.temperature:g}")
+    report["agent"] = _summary("agent", jobs, outcomes, "dream")
+    _save_report(report, arguments.json)
     if arguments.film:
-        seed = jobs[_median(outcomes)].env_seed
-        game = Game(lambda: None, lambda: DreamPlay(agent, run, parameters, temperature), True, seed, max_steps)
-        moments = []
+        seed, play = jobs[_median(outcomes)].env_seed, DreamPlay(agent, run, parameters, arguments.temperature)
+        game = Game(lambda: play, lambda: play, True, seed, arguments.steps)
+        frames = []
         while not game.scores:
-            moment, _ = game.step(np.zeros(agent.spec.action_size, np.float32))
-            moments.append(moment)
-        frames = [compose(moment, agent.spec.action_names) for moment in moments[::STEPS_PER_FRAME]]
-        save_film(frames, arguments.film, agent.spec.steps_per_second / STEPS_PER_FRAME)
-        print(f"film of dream {seed}, {len(frames)} frames, score {moments[-1].score:.1f}: {arguments.film}")
+            frames.append(game.step(np.zeros(agent.spec.action_size, np.float32))[0])
+        _save_film(frames[::STEPS_PER_FRAME], agent, arguments.film, f"dream {seed}", frames[-1].score)
 
 
-def _report(run, which: str, environment: str) -> dict:
+def _report(run: RunFolder, which: str, environment: str) -> dict:
     """What --json says before the scores."""
     versions = {"gymnasium": metadata.version("gymnasium")}  # it holds CarRacing's rule
     return {"run": str(run.path), "controller": which, "environment": environment} | versions
 
 
-def _median(outcomes) -> int:
-    """The episode with the median score."""
+def _summary(who: str, jobs: "list[Job]", outcomes: "list[Outcome]", noun: str) -> dict:
+    """Prints and returns the scores."""
+    episodes = [
+        {"seed": job.env_seed, "score": outcome.score, "steps": outcome.steps} for job, outcome in zip(jobs, outcomes)
+    ]
+    summary = statistics([outcome.score for outcome in outcomes])
+    print(
+        f"{who} on {len(episodes)} {noun}s: {summary['mean']:.1f} +- {summary['std']:.1f}, "
+        f"from {summary['min']:.1f} to {summary['max']:.1f}"
+    )
+    return summary | {"episodes": episodes}
+
+
+def _save_report(report: dict, path: Path | None) -> None:
+    if path:
+        write_json(path, report)
+        print(f"scores in {path}")
+
+
+def _median(outcomes: "list[Outcome]") -> int:
+    """The number of the episode with the median score."""
     scores = [outcome.score for outcome in outcomes]
     return sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
+
+
+def _save_film(frames: "list[Frame]", agent: "Agent", path: Path, what: str, score: float | None = None) -> None:
+    from utils.agent.evaluate import STEPS_PER_FRAME
+    from utils.figures.film import compose, save_film
+
+    images = [compose(frame, agent.spec.action_names) for frame in frames]
+    save_film(images, path, agent.spec.steps_per_second / STEPS_PER_FRAME)
+    print(f"film of {what}, {len(images)} frames, score {frames[-1].score if score is None else score:.1f}: {path}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -175,20 +199,6 @@ def _arguments() -> argparse.Namespace:
     if not 0 <= arguments.seed <= 2**31 - arguments.episodes:
         raise UsageError(f"--seed {arguments.seed}: 0 to 2^31, less the number of episodes, is what seeds can be")
     return arguments
-
-
-def _summary(jobs, outcomes) -> dict:
-    episodes = [
-        {"seed": job.env_seed, "score": outcome.score, "steps": outcome.steps} for job, outcome in zip(jobs, outcomes)
-    ]
-    return statistics([outcome.score for outcome in outcomes]) | {"episodes": episodes}
-
-
-def _say(who: str, summary: dict, where: str) -> None:
-    print(
-        f"{who} on {len(summary['episodes'])} {where}s: {summary['mean']:.1f} +- {summary['std']:.1f}, "
-        f"from {summary['min']:.1f} to {summary['max']:.1f}"
-    )
 
 
 if __name__ == "__main__":

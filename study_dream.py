@@ -1,11 +1,11 @@
 """Study the dream of a run: how good it is, and what temperature does to it.
 
-RUN is a run folder (runs/<exp_name>) whose V and M are trained; `temperatures` also needs a controller, or trains
-one for each temperature (--train) in run folders beside it: RUN_at_0.5, RUN_at_1, ... `iterations` takes runs that
-go on from one another. Controllers that were trained in the dream are scored as they are at last: real scores choose
-nothing.
+RUN is a run folder (runs/<exp_name>) with a trained V and M. `temperatures` also needs a controller, or trains one for
+each temperature (--train), in run folders beside it: RUN_at_0.5, RUN_at_1, ... `iterations` takes runs that go on from
+one another. A controller that was trained in the dream is scored as it was at the end of training, so that real scores
+never select it.
 
-`quality` holds M against predictions without it, which are fitted on the run's training episodes. A shipped agent has
+`quality` compares M with predictions without it, which are fitted on the run's training episodes. A shipped agent has
 no episodes: `quality --driven N` plays new ones, and shows M alone.
 
 writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
@@ -52,7 +52,7 @@ def main() -> None:
         _iterations(runs, folder, arguments)
 
 
-def _quality(run: RunFolder, folder: Path, arguments) -> None:
+def _quality(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     config = run.read_config()
     if not arguments.driven:
         check_world(run, config)
@@ -61,41 +61,41 @@ def _quality(run: RunFolder, folder: Path, arguments) -> None:
 
     from utils.agent.agent import Agent
     from utils.agent.checkpoints import load_without_selection
-    from utils.dreams import baselines, open_loop, recorded
+    from utils.dreams import baselines, open_loop, quality_table, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
     agent, training = Agent(config, run), recorded.training_paths(config, run)
     name, parameters = "quality", None
     if arguments.driven:
-        name, (parameters, which) = "driven", load_without_selection(config, run, agent.num_parameters)
+        name, (parameters, which) = "driven", load_without_selection(config, run)
         real = recorded.driven(agent, parameters, arguments.driven)
-        print(f"{len(real)} episodes driven by the controller: {which}")
+        print(f"{len(real)} episodes played by the controller: {which}")
     else:
         real = recorded.held_out(config, run)
         print(f"{len(real)} held-out episodes")
     windows = open_loop.dream_windows(agent, real, arguments.temperature, parameters)
-    fitted = baselines.fit(training, open_loop.HORIZONS, open_loop.WATCHED) if training else None
-    rows = open_loop.table(windows, fitted)
+    fitted = baselines.fit(training, open_loop.HORIZONS, open_loop.BURN_IN) if training else None
+    rows = quality_table.table(windows, fitted)
     write_csv(folder / f"{name}.csv", rows[0], (row.values() for row in rows))
     print(f"{len(windows.real)} windows")
-    print(open_loop.text(rows, agent.spec.predicts, len(training)))
+    print(quality_table.text(rows, agent.spec.predicts, len(training)))
     if not training:
-        print(f"{run.series} has no episodes: there is nothing to fit the baselines on that M is compared with")
+        print(f"{run.series} has no episodes to fit the baselines on: M is shown alone")
     count = min(arguments.windows, len(windows.real))
     chosen = np.linspace(0, len(windows.real) - 1, count).round().astype(int)
     length = windows.real.shape[1]
-    seen = np.zeros((count, length, 64, 64, 3), np.uint8)  # black after an end
-    for row, i in zip(seen, chosen):
+    real_frames = np.zeros((count, length, 64, 64, 3), np.uint8)  # black after an end
+    for row, i in zip(real_frames, chosen):
         frames = real[windows.episode[i]].frames()[windows.start[i] :][:length]
         row[: len(frames)] = frames
-    dreamed = np.stack([agent.decode(windows.dreamed[i, 0]) for i in chosen])
+    dreamed = np.stack([agent.codec.decode(windows.dreamed[i, 0]) for i in chosen])
     strip, film = folder / f"{name}.png", folder / f"{name}.webp"
-    save_dream_strip(seen, dreamed, strip)
-    save_dream_film(seen, dreamed, film, agent.spec.steps_per_second)
+    save_dream_strip(real_frames, dreamed, strip)
+    save_dream_film(real_frames, dreamed, film, agent.spec.steps_per_second)
     print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 
-def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
+def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
     from utils.dreams import temperatures
 
@@ -104,8 +104,8 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
         title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
         temperatures.check_training(run, arguments.temperatures, arguments.overrides)
         for temperature in arguments.temperatures:
-            beside = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
-            rows += temperatures.evaluate_run(beside, [temperature], arguments.episodes, arguments.steps)
+            variant = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
+            rows += temperatures.evaluate_run(variant, [temperature], arguments.episodes, arguments.steps)
     else:
         rows = temperatures.evaluate_run(run, arguments.temperatures, arguments.episodes, arguments.steps)
     _print(rows, "temperature")
@@ -113,7 +113,7 @@ def _temperatures(run: RunFolder, folder: Path, arguments) -> None:
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
 
 
-def _iterations(runs: list[RunFolder], folder: Path, arguments) -> None:
+def _iterations(runs: list[RunFolder], folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
     from utils.dreams import iterations
 
@@ -147,7 +147,7 @@ def _arguments() -> argparse.Namespace:
     quality.add_argument("--temperature", type=float, default=1.0, help="of the dreams (%(default)s)")
     quality.add_argument("--windows", type=int, default=4, metavar="N", help="dreams that are shown (%(default)s)")
     quality.add_argument(
-        "--driven", type=int, metavar="N", help="not the held-out episodes, but N that the controller drives now"
+        "--driven", type=int, metavar="N", help="N episodes that the controller plays now, instead of the held-out ones"
     )
     sweep.add_argument(
         "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
@@ -160,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     sweep.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
     sweep.epilog = "key=value: settings of step 5, with --train"
-    # Wherever they stand: argparse loses positionals that may be absent behind options, or takes them for the option's.
+    # Taken out first: behind an option argparse loses optional positionals, or takes them for the option's values.
     overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
     arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
     arguments.overrides = overrides

@@ -1,145 +1,157 @@
-"""The dream: M in the environment's place. Chapter, "Learning Inside a Dream"; paper, section 4.
+"""The dream: M in place of the environment. Chapter, "Learning Inside a Dream"; paper, section 4.
 
-Nothing here looks at a picture: an agent acts on z and on M's h and c, and M makes the next z, the reward and the end
-of it.
+An agent acts on z and on M's h and c. M predicts the next z, the reward and the end. No frame is decoded.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from models.controller import controller_actions
-from models.mdn_rnn import MDNRNN, sample_mixture
+from models.controller import Controller
+from models.mdn_rnn import MDNRNN, Mixture, sample_mixture
 
-STRETCH = 50  # steps of a rollout after which dreams that have ended are dropped from the batch
+STRETCH = 50  # steps after which ended dreams are dropped from the batch
 
 
 class DreamState(NamedTuple):
-    """Of a batch of dreams, float32: z (batch, z_size), h and c (batch, rnn_size); reward_or_done (batch,), the reward (or
-    end) that came with z: of ends it is always 0, as nothing comes after one."""
+    """The state of a batch of dreams, float32."""
 
-    z: tf.Tensor
-    h: tf.Tensor
-    c: tf.Tensor
-    reward_or_done: tf.Tensor
-
-    def features(self, inputs: Sequence[str]) -> tf.Tensor:
-        """What a controller with these inputs reads: float32 (batch, num_features)."""
-        return tf.concat([getattr(self, name) for name in inputs], axis=1)
+    z: tf.Tensor  # (batch, z_size)
+    h: tf.Tensor  # (batch, rnn_size)
+    c: tf.Tensor  # (batch, rnn_size)
+    reward_or_done: tf.Tensor  # (batch,), the reward (or end) that came with z
 
 
-class Dream:
-    """predicts: what M predicts beside z: "reward", in dreams that never end by themselves, or "done", in dreams
-    where each step survived is a reward of 1 and which end where the logit of the end is above 0, as in the original:
-    where M, trained with ends weighted tenfold, holds one likelier than 1 in 11."""
+class Prediction(NamedTuple):
+    """What M predicts of a batch of dreams: its next state, the next z, and the reward or the logit of the end."""
 
-    def __init__(self, rnn: MDNRNN, predicts: str):
-        self._rnn, self._predicts = rnn, predicts
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """z_size and rnn_size."""
-        return self._rnn.z_size, self._rnn.rnn_size
-
-    def begin(self, z) -> DreamState:
-        """Dreams that start at z, float32 (batch, z_size), with nothing to remember."""
-        z = tf.convert_to_tensor(z)
-        nothing = tf.zeros((tf.shape(z)[0], self._rnn.rnn_size))
-        return DreamState(z, nothing, nothing, tf.zeros(tf.shape(z)[:1]))
-
-    def predict(self, state: DreamState, actions):
-        """What M expects of actions, float32 (batch, action_size): its next h and c, the mixture of the next z, and
-        the reward or the logit of the end, (batch,)."""
-        inputs = tf.concat([state.z, actions, state.reward_or_done[:, None]], axis=1)
-        h, c = self._rnn.step(inputs, state.h, state.c)
-        return h, c, *self._rnn.split(self._rnn.mdn(h))
-
-    def step(self, state: DreamState, actions, temperature, uniform, normal):
-        """The next state, rewards and ends, float32 and bool (batch,), of actions, float32 (batch, action_size).
-
-        temperature, uniform and normal: as in `sample_mixture`, the noise (batch, z_size).
-        """
-        return self.follow(*self.predict(state, actions), temperature, uniform, normal)
-
-    def follow(self, h, c, mixture, prediction, temperature, uniform, normal):
-        """What becomes of a prediction of `predict`; the rest, and the result, as in `step`."""
-        z = sample_mixture(mixture, temperature, uniform, normal)
-        if self._predicts == "reward":
-            return DreamState(z, h, c, prediction), prediction, tf.zeros_like(prediction, tf.bool)
-        done = prediction > 0
-        return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(prediction), done
+    h: tf.Tensor  # (batch, rnn_size)
+    c: tf.Tensor  # (batch, rnn_size)
+    mixture: Mixture  # of the next z
+    reward_or_logit: tf.Tensor  # (batch,)
 
 
-class DreamRollout:
-    """Whole rollouts of many candidates as one compiled graph.
+class DreamModel:
+    """M as an environment: a step of a batch of dreams, in TensorFlow.
 
-    activations, inputs, bias: the controller's, as for `WorldModel`.
+    predicts: what M predicts beside z.
+        "reward": dreams never end by themselves.
+        "done": each step survived is a reward of 1, and a dream ends where the logit of the end is above 0 (original
+        code). M is trained with ends weighted tenfold, so that this is where P(done) is above 1 in 11.
     """
 
-    def __init__(self, dream: Dream, activations: tuple[str, ...], inputs: Sequence[str], bias: bool):
-        self._dream = dream
+    def __init__(self, rnn: MDNRNN, predicts: str):
+        self.rnn, self._predicts = rnn, predicts
 
-        def stretch(parameters, episode, state, uniform, normal, temperature):
-            """Dreams `state` on for as many steps as there is noise. parameters: a row for each dream, or for as many
-            dreams as each has that follow one another; episode: whose noise each dream lives by, int32 (dreams,)."""
+    def begin(self, z: tf.Tensor) -> DreamState:
+        """Dreams that start at z, float32 (batch, z_size), with an empty memory."""
+        z = tf.convert_to_tensor(z)
+        zeros = tf.zeros((tf.shape(z)[0], self.rnn.rnn_size))
+        return DreamState(z, zeros, zeros, tf.zeros(tf.shape(z)[:1]))
 
-            def step(time, state, scores, steps, alive):
-                features = state.features(inputs)
-                size = features.shape[1]
-                features = tf.reshape(features, (tf.shape(parameters)[0], -1, size))
-                actions = tf.reshape(
-                    controller_actions(parameters, features, activations, bias), (-1, len(activations))
-                )
-                noise = tf.gather(uniform[time], episode), tf.gather(normal[time], episode)
-                state, rewards, done = dream.step(state, actions, temperature, *noise)
-                scores += tf.where(alive, rewards, 0.0)
-                steps += tf.cast(alive, tf.int32)
-                return time + 1, state, scores, steps, alive & ~done
+    def predict(self, state: DreamState, actions: tf.Tensor) -> Prediction:
+        """actions: float32 (batch, action_size)."""
+        h, c = self.rnn.step(self.rnn.inputs(state.z, actions, state.reward_or_done), state.h, state.c)
+        return Prediction(h, c, *self.rnn.split(self.rnn.mdn(h)))
 
-            def going(time, state, scores, steps, alive):
-                return tf.reduce_any(alive)
+    def sample(
+        self, prediction: Prediction, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        """The next state, rewards, float32 (batch,), and ends, bool (batch,), drawn from a prediction.
 
-            none = tf.zeros_like(state.reward_or_done)
-            beginning = 0, state, none, tf.cast(none, tf.int32), tf.ones_like(none, tf.bool)
-            return tf.while_loop(going, step, beginning, maximum_iterations=tf.shape(uniform)[0])[1:]
+        temperature, uniform, normal: as in `sample_mixture`, the noise (batch, z_size).
+        """
+        h, c, mixture, reward_or_logit = prediction
+        z = sample_mixture(mixture, temperature, uniform, normal)
+        if self._predicts == "reward":
+            return DreamState(z, h, c, reward_or_logit), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
+        done = reward_or_logit > 0
+        return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(reward_or_logit), done
 
-        def floats(*shape):
+    def step(
+        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        """`predict`, then `sample`."""
+        return self.sample(self.predict(state, actions), temperature, uniform, normal)
+
+
+class Imagination:
+    """Whole dreams of many candidates as one compiled graph."""
+
+    def __init__(self, model: DreamModel, controller: Controller):
+        self._model, self._controller = model, controller
+
+        def floats(*shape: int | None) -> tf.TensorSpec:
             return tf.TensorSpec(shape, tf.float32)
 
-        z_size, rnn_size = dream.sizes
+        z_size, rnn_size = model.rnn.z_size, model.rnn.rnn_size
         state = DreamState(floats(None, z_size), floats(None, rnn_size), floats(None, rnn_size), floats(None))
         noise = floats(None, None, z_size)
-        # One signature for all sizes: a dream's last digits must not depend on what was traced before.
+        # One signature for all sizes: the last digits of a dream must not depend on what was traced before.
         signature = floats(None, None), tf.TensorSpec((None,), tf.int32), state, noise, noise, floats()
-        self._stretch = tf.function(stretch, autograph=False, input_signature=signature)
+        self._stretch = tf.function(self._imagine_stretch, autograph=False, input_signature=signature)
 
-    def __call__(self, parameters, start, uniform, normal, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    def imagine(
+        self, parameters: np.ndarray, start: np.ndarray, uniform: np.ndarray, normal: np.ndarray, temperature: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores, float32, and lengths, int32, (candidates, episodes) each.
 
-        parameters: float32 (candidates, num_parameters). start: float32 (episodes, z_size). uniform in [0, 1) and
-        standard normal: float32 (steps, episodes, z_size), whose length limits the episodes'. All candidates live the
-        same episodes: the same start and the same luck at each step.
+        All candidates dream the same episodes: the same start, and the same noise at each step.
+
+        parameters: float32 (candidates, num_parameters).
+        start: float32 (episodes, z_size).
+        uniform, normal: in [0, 1) and standard normal, float32 (steps, episodes, z_size). No episode is longer.
         """
         shape = len(parameters), len(start)
         scores, steps = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.int32)
         candidate, episode = (index.ravel().astype(np.int32) for index in np.indices(shape))
-        dreaming = np.arange(len(scores))
+        running = np.arange(len(scores))
         rows = np.float32(parameters)
-        state = self._dream.begin(np.float32(start)[episode])
+        state = self._model.begin(np.float32(start)[episode])
         for first in range(0, len(uniform), STRETCH):
             noise = (tf.constant(kind[first : first + STRETCH], tf.float32) for kind in (uniform, normal))
-            state, gained, lived, going = self._stretch(
-                rows, episode[dreaming], state, *noise, tf.constant(temperature, tf.float32)
+            state, gained, lived, alive = self._stretch(
+                rows, episode[running], state, *noise, tf.constant(temperature, tf.float32)
             )
-            scores[dreaming] += gained.numpy()
-            steps[dreaming] += lived.numpy()
-            alive = np.flatnonzero(going)
-            if len(alive) == 0:
+            scores[running] += gained.numpy()
+            steps[running] += lived.numpy()
+            going_on = np.flatnonzero(alive)
+            if len(going_on) == 0:
                 break
-            if len(alive) < len(dreaming):
-                dreaming = dreaming[alive]
-                rows = np.float32(parameters)[candidate[dreaming]]
-                state = DreamState(*(tf.gather(of_all, alive) for of_all in state))
+            if len(going_on) < len(running):
+                running = running[going_on]
+                rows = np.float32(parameters)[candidate[running]]
+                state = DreamState(*(tf.gather(part, going_on) for part in state))
         return scores.reshape(shape), steps.reshape(shape)
+
+    def _imagine_stretch(
+        self, parameters: tf.Tensor, episode: tf.Tensor, state: DreamState, uniform: tf.Tensor, normal: tf.Tensor,
+        temperature: tf.Tensor,
+    ) -> tuple:  # fmt: skip
+        """Dreams on from `state` for as many steps as there is noise.
+
+        parameters: a row for each dream, or for each group of dreams that follow one another.
+        episode: int32 (dreams,), whose noise each dream is given.
+        Returns the last state, then scores, lengths and whether it lives, (dreams,) each.
+        """
+
+        def step(
+            time: tf.Tensor, state: DreamState, scores: tf.Tensor, steps: tf.Tensor, alive: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            noise = tf.gather(uniform[time], episode), tf.gather(normal[time], episode)
+            state, rewards, done = self._model.step(state, self._act(parameters, state), temperature, *noise)
+            scores += tf.where(alive, rewards, 0.0)
+            steps += tf.cast(alive, tf.int32)
+            return time + 1, state, scores, steps, alive & ~done
+
+        zeros = tf.zeros_like(state.reward_or_done)
+        begin = 0, state, zeros, tf.cast(zeros, tf.int32), tf.ones_like(zeros, tf.bool)
+        limit = tf.shape(uniform)[0]
+        return tf.while_loop(lambda *loop: tf.reduce_any(loop[-1]), step, begin, maximum_iterations=limit)[1:]
+
+    def _act(self, parameters: tf.Tensor, state: DreamState) -> tf.Tensor:
+        """Actions, float32 (dreams, num_actions)."""
+        features = self._controller.features(z=state.z, h=state.h, c=state.c)
+        by_row = tf.reshape(features, (tf.shape(parameters)[0], -1, self._controller.num_features))
+        return tf.reshape(self._controller.act(parameters, by_row), (-1, self._controller.num_actions))

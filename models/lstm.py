@@ -1,72 +1,78 @@
-"""An LSTM over whole sequences, for training: the textbook's, with its gradient written out.
+"""The textbook's LSTM over whole sequences, for training, with its gradient written out.
 
-Keras and automatic differentiation add up the gradient of the recurrent weights, four times the size of a whole layer's
-state, after each step. Here a step back only carries the state's gradient on; those of the weights follow for all steps
-in one matrix product.
+Automatic differentiation adds up the gradient of the recurrent weights after each step. Here a step back carries the
+gradient of the state only. The gradients of the weights follow for all steps in one matrix product.
 """
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def lstm(inputs, kernel, recurrent_kernel, bias, dtype=tf.float32) -> tf.Tensor:
-    """h after each step, float32 (batch, time, units), from h and c of 0.
+def lstm(
+    inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor, dtype: tf.DType = tf.float32
+) -> tf.Tensor:
+    """h after each step, float32 (batch, time, units). h and c begin at 0.
 
-    inputs: float32 (batch, time, features). kernel: (features, 4 units), recurrent_kernel: (units, 4 units), bias:
-    (4 units,), all float32, gates in Keras's order: input, forget, new, output. dtype: what matrix products are
-    computed in; the state stays in float32.
+    inputs: float32 (batch, time, features).
+    kernel: float32 (features, 4 units), gates in Keras's order: input, forget, new, output.
+    recurrent_kernel: float32 (units, 4 units).
+    bias: float32 (4 units,).
+    dtype: of the matrix products. The state stays in float32.
     """
     units = recurrent_kernel.shape[0]
 
-    def product(a, b, **kwargs):
+    def product(a: tf.Tensor, b: tf.Tensor, **kwargs: bool) -> tf.Tensor:
         return tf.cast(tf.matmul(tf.cast(a, dtype), tf.cast(b, dtype), **kwargs), tf.float32)
 
     @tf.custom_gradient
-    def run(x, kernel, recurrent_kernel, bias):
+    def run(
+        x: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
         recurrent = tf.cast(recurrent_kernel, dtype)
         begin = tf.zeros((batch, units))
         from_inputs = tf.cast(product(x, kernel) + bias, dtype)
 
-        def step(t, h, c, gates_of, c_of, h_of):
+        def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *history: tf.TensorArray) -> tuple:
             gates = tf.cast(from_inputs[t] + tf.matmul(tf.cast(h, dtype), recurrent), tf.float32)
             i, f, g, o = tf.split(gates, 4, axis=1)
             i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
             c = f * c + i * g
             h = o * tf.tanh(c)
-            return t + 1, h, c, gates_of.write(t, tf.concat([i, f, g, o], 1)), c_of.write(t, c), h_of.write(t, h)
+            kept = tf.concat([i, f, g, o], 1), c, h
+            return t + 1, h, c, *(array.write(t, value) for array, value in zip(history, kept))
 
         arrays = [tf.TensorArray(tf.float32, time) for _ in range(3)]
-        outcome = tf.while_loop(lambda t, *_: t < time, step, (0, begin, begin, *arrays), parallel_iterations=1)
-        gates, cs, hs = (array.stack() for array in outcome[3:])
+        result = tf.while_loop(lambda t, *_: t < time, step, (0, begin, begin, *arrays), parallel_iterations=1)
+        gates, cs, hs = (array.stack() for array in result[3:])
 
-        def gradient(upstream):
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             before = tf.concat([begin[None], cs[:-1]], axis=0)
 
-            def back(t, dh, dc, of_gates):
+            def back(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, d_gates: tf.TensorArray) -> tuple:
                 i, f, g, o = tf.split(gates[t], 4, axis=1)
                 dh = dh + upstream[t]
                 tanh_c = tf.tanh(cs[t])
                 dc = dc + dh * o * (1 - tanh_c * tanh_c)
-                of_i, of_f, of_g, of_o = dc * g, dc * before[t], dc * i, dh * tanh_c
-                of_all = tf.concat(
-                    [of_i * i * (1 - i), of_f * f * (1 - f), of_g * (1 - g * g), of_o * o * (1 - o)], axis=1
-                )
-                dh = tf.cast(tf.matmul(tf.cast(of_all, dtype), recurrent, transpose_b=True), tf.float32)
-                return t - 1, dh, dc * f, of_gates.write(t, of_all)
+                d_i, d_f, d_g, d_o = dc * g, dc * before[t], dc * i, dh * tanh_c
+                d_raw = tf.concat([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g * g), d_o * o * (1 - o)], axis=1)
+                dh = tf.cast(tf.matmul(tf.cast(d_raw, dtype), recurrent, transpose_b=True), tf.float32)
+                return t - 1, dh, dc * f, d_gates.write(t, d_raw)
 
-            *_, of_gates = tf.while_loop(
+            *_, d_gates = tf.while_loop(
                 lambda t, *_: t >= 0, back, (time - 1, begin, begin, tf.TensorArray(tf.float32, time)),
                 parallel_iterations=1,
             )  # fmt: skip
-            of_gates = tf.reshape(of_gates.stack(), (-1, 4 * units))
+            d_gates = tf.reshape(d_gates.stack(), (-1, 4 * units))
             h_before = tf.reshape(tf.concat([begin[None], hs[:-1]], axis=0), (-1, units))
             flat = tf.reshape(x, (-1, x.shape[-1]))
-            of_inputs = tf.reshape(product(of_gates, kernel, transpose_b=True), tf.shape(x))
+            d_inputs = tf.reshape(product(d_gates, kernel, transpose_b=True), tf.shape(x))
             return (
-                of_inputs,
-                product(flat, of_gates, transpose_a=True),
-                product(h_before, of_gates, transpose_a=True),
-                tf.reduce_sum(of_gates, axis=0),
+                d_inputs,
+                product(flat, d_gates, transpose_a=True),
+                product(h_before, d_gates, transpose_a=True),
+                tf.reduce_sum(d_gates, axis=0),
             )
 
         return hs, gradient

@@ -1,11 +1,12 @@
-"""M: the MDN-RNN that predicts the next latent vector and reward (or end) from the past.
+"""M: the MDN-RNN, which predicts the next z and the reward (or the end) from the past.
 
-Chapter, "The MDN-RNN Architecture": an LSTM over [z, action, reward_or_done] and a dense layer that makes, for each
-dimension of the next z, a mixture of normal distributions, and beside them one number: the predicted reward,
-or the logit of the episode's end. The reward_or_done is the reward (or end) that came with z.
+Chapter, "The MDN-RNN Architecture": an LSTM reads z, the action and `reward_or_done`, the reward (or end) that came
+with z. A dense layer predicts a mixture of normal distributions for each dimension of the next z, and one more number:
+the reward, or the logit of the end.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -14,56 +15,52 @@ from keras import layers
 
 from models.lstm import lstm
 
-# Raw logvars are clipped to this: a standard deviation of 5e-5 to 2e4 is no loss in a latent space of
-# standard normals, and exp(-logvar) times the square of any sane error stays far inside float32.
+# Raw logvars are clipped to this. A standard deviation of 5e-5 to 2e4 is enough in a latent space of standard normals,
+# and exp(-logvar) times a squared error stays far inside float32.
 LOGVAR_LIMIT = 20.0
 END_WEIGHT = 10.0  # of the rare ends in the loss (original code)
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Mixture(NamedTuple):
-    """Of each dimension of the next z. All float32 (..., z_size, num_mixture)."""
+    """A mixture of normal distributions for each dimension of the next z. All float32 (..., z_size, num_mixture)."""
 
     logpi: tf.Tensor  # log weights, normalised over the last axis
     mu: tf.Tensor
     logvar: tf.Tensor
 
-    def at(self, temperature) -> "Mixture":
-        """What `sample_mixture` draws from at a temperature."""
+    def at(self, temperature: tf.Tensor | float) -> "Mixture":
+        """The mixture that `sample_mixture` draws from at a temperature."""
         logpi = tf.nn.log_softmax(self.logpi / temperature, axis=-1)
         return Mixture(logpi, self.mu, self.logvar + tf.math.log(temperature))
 
 
 class MDNRNN(keras.Model):
-    """z_size, action_size, rnn_size, num_mixture: the sizes. precision: "float32" or "bfloat16" (mixed).
+    """At the chapter's sizes: 36 inputs, 256 LSTM units, 5 * 3 * 32 + 1 = 481 outputs.
 
-    At the chapter's sizes 36 inputs, 256 LSTM units, 5 * 3 * 32 + 1 = 481 outputs.
+    precision: "float32" or "bfloat16" (mixed), of the matrix products in training.
+    seed: of the initial weights.
     """
 
     def __init__(
-        self, z_size: int, action_size: int, rnn_size: int, num_mixture: int, precision="float32", seed=None, **kwargs
-    ):
-        super().__init__(**kwargs)
+        self, z_size: int, action_size: int, rnn_size: int, num_mixture: int, precision: str = "float32",
+        seed: int | None = None, name: str | None = None,
+    ):  # fmt: skip
+        super().__init__(name=name)
         self.z_size, self.action_size, self.rnn_size, self.num_mixture = z_size, action_size, rnn_size, num_mixture
         self._product_dtype = tf.as_dtype(precision)
         seeds = keras.random.SeedGenerator(seed)
-
-        def initializer(kind):
-            return kind(seed=seeds)
-
         self.lstm = layers.LSTM(
             rnn_size,
             return_sequences=True,
-            kernel_initializer=initializer(keras.initializers.GlorotUniform),
-            recurrent_initializer=initializer(keras.initializers.Orthogonal),
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seeds),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seeds),
             name="lstm",
         )  # holds the weights; `models.lstm` trains them faster
         self.mdn = layers.Dense(
-            self.output_size,
-            kernel_initializer=initializer(keras.initializers.GlorotUniform),
-            dtype="float32",
+            self.output_size, kernel_initializer=keras.initializers.GlorotUniform(seed=seeds), dtype="float32",
             name="mdn",
-        )
+        )  # fmt: skip
         self.build((None, None, self.input_size))
 
     @property
@@ -74,34 +71,44 @@ class MDNRNN(keras.Model):
     def output_size(self) -> int:
         return 3 * self.z_size * self.num_mixture + 1
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.lstm.build(input_shape)
         self.mdn.build((*input_shape[:-1], self.rnn_size))
         self.built = True
 
-    def call(self, inputs):
+    @staticmethod
+    def inputs(z: tf.Tensor, action: tf.Tensor, reward_or_done: tf.Tensor) -> tf.Tensor:
+        """What the LSTM reads, float32 (..., input_size).
+
+        z: float32 (..., z_size).
+        action: float32 (..., action_size), taken at z.
+        reward_or_done: float32 (...), the reward (or end) that came with z.
+        """
+        return tf.concat([z, action, reward_or_done[..., None]], axis=-1)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
         return self.outputs_of(self.hidden(inputs))
 
-    def hidden(self, inputs):
+    def hidden(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 (batch, time, input_size) to h of the LSTM, float32 (batch, time, rnn_size)."""
         cell = self.lstm.cell
         return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self._product_dtype)
 
-    def outputs_of(self, hidden):
+    def outputs_of(self, hidden: tf.Tensor) -> tf.Tensor:
         """h of the LSTM, (..., rnn_size), to raw outputs, float32 (..., output_size)."""
         return self.mdn(hidden)
 
-    def step(self, inputs, h, c):
-        """One step of the LSTM. inputs: (batch, input_size); h, c and the two results: (batch, rnn_size)."""
+    def step(self, inputs: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of the LSTM. inputs: (batch, input_size). h, c and the two results: (batch, rnn_size)."""
         cell = self.lstm.cell
         gates = tf.matmul(inputs, cell.kernel) + tf.matmul(h, cell.recurrent_kernel) + cell.bias
         i, f, g, o = tf.split(gates, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         return tf.sigmoid(o) * tf.tanh(c), c
 
-    def split(self, outputs) -> tuple[Mixture, tf.Tensor]:
-        """Raw outputs (..., output_size) to the mixture and the predicted reward or end logit, (...)."""
+    def split(self, outputs: tf.Tensor) -> tuple[Mixture, tf.Tensor]:
+        """Raw outputs (..., output_size) to the mixture and the predicted reward or logit of the end, (...)."""
         raw, prediction = outputs[..., :-1], outputs[..., -1]
         shape = tf.concat([tf.shape(raw)[:-1], [3, self.z_size, self.num_mixture]], axis=0)
         logpi, mu, logvar = tf.unstack(tf.reshape(raw, shape), axis=-3)
@@ -109,69 +116,73 @@ class MDNRNN(keras.Model):
         return Mixture(tf.nn.log_softmax(logpi, axis=-1), mu, logvar), prediction
 
 
-def mixture_nll(mixture: Mixture, z) -> tf.Tensor:
-    """Negative log-likelihood of z, float32 (..., z_size), under the mixture; the same shape, in nats.
+def mixture_nll(mixture: Mixture, z: tf.Tensor) -> tf.Tensor:
+    """Negative log-likelihood of z, float32 (..., z_size), under the mixture. The same shape, in nats.
 
-    Summed over components in log space, so that a z far from every component costs much, not infinity. The gradient is
-    written out, in the components' responsibilities: half the passes over memory that differentiating it would take.
+    Components are summed in log space, so that a z far from every component costs much, but not infinity. The gradient
+    is written out: it needs half the passes over memory that automatic differentiation needs.
     """
 
     @tf.custom_gradient
-    def nll(logpi, mu, logvar, z):
+    def nll(
+        logpi: tf.Tensor, mu: tf.Tensor, logvar: tf.Tensor, z: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
         inverse = tf.exp(-0.5 * logvar)
         deviation = (z[..., None] - mu) * inverse
         joint = logpi - 0.5 * (tf.square(deviation) + logvar) - _HALF_LOG_TWO_PI
-        most = tf.reduce_max(joint, axis=-1, keepdims=True)
-        responsibility = tf.exp(joint - most)
-        together = tf.reduce_sum(responsibility, axis=-1, keepdims=True)
+        max_joint = tf.reduce_max(joint, axis=-1, keepdims=True)
+        scaled = tf.exp(joint - max_joint)
+        total = tf.reduce_sum(scaled, axis=-1, keepdims=True)
 
-        def gradient(upstream):
-            share = responsibility * (upstream[..., None] / together)
-            of_mu = -share * deviation * inverse
-            return -share, of_mu, 0.5 * share * (1 - tf.square(deviation)), -tf.reduce_sum(of_mu, axis=-1)
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            responsibility = scaled * (upstream[..., None] / total)
+            d_mu = -responsibility * deviation * inverse
+            d_logvar = 0.5 * responsibility * (1 - tf.square(deviation))
+            return -responsibility, d_mu, d_logvar, -tf.reduce_sum(d_mu, axis=-1)
 
-        return -(most + tf.math.log(together))[..., 0], gradient
+        return -(max_joint + tf.math.log(total))[..., 0], gradient
 
     return nll(*mixture, z)
 
 
-def sample_mixture(mixture: Mixture, temperature, uniform, normal) -> tf.Tensor:
-    """GenerationRng the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
+def sample_mixture(
+    mixture: Mixture, temperature: tf.Tensor | float, uniform: tf.Tensor, normal: tf.Tensor
+) -> tf.Tensor:
+    """Draws the next z, float32 (..., z_size): chapter, "Sampling from the MDN-RNN".
 
-    temperature (tau): log weights are divided by it and standard deviations multiplied by its root, so that
-    it makes the dream livelier above 1 and near 0 picks the mean of the likeliest component (original code).
-    uniform, in [0, 1), picks the component and standard normal places z within it: both (..., z_size).
+    temperature (tau): log weights are divided by it, standard deviations multiplied by its root (original code).
+        Above 1 the dream is livelier; near 0 it takes the mean of the likeliest component.
+    uniform: in [0, 1), (..., z_size), picks the component.
+    normal: standard normal, (..., z_size), places z within the component.
     """
     weights = tf.nn.softmax(mixture.logpi / temperature, axis=-1)
     below = tf.cumsum(weights, axis=-1)[..., :-1] <= uniform[..., None]
     chosen = tf.reduce_sum(tf.cast(below, tf.int32), axis=-1)
     one_hot = tf.one_hot(chosen, weights.shape[-1])
-    mu, logvar = (tf.reduce_sum(one_hot * of, axis=-1) for of in (mixture.mu, mixture.logvar))
+    mu, logvar = (tf.reduce_sum(one_hot * part, axis=-1) for part in (mixture.mu, mixture.logvar))
     return mu + tf.exp(0.5 * logvar) * tf.sqrt(temperature) * normal
 
 
-def end_probability(logit) -> tf.Tensor:
-    """What M holds the chance of an end to be: its logit is trained with ends weighted END_WEIGHT times."""
+def end_probability(logit: tf.Tensor) -> tf.Tensor:
+    """P(done), corrected for END_WEIGHT."""
     return tf.sigmoid(logit - math.log(END_WEIGHT))
 
 
-def mdn_rnn_losses(model: MDNRNN, outputs, next_z, next_reward_or_done, z_mask, reward_or_done_mask, predicts: str):
-    """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Their sum is what is minimised.
+def mdn_rnn_losses(
+    mixture: Mixture, prediction: tf.Tensor, next_z: tf.Tensor, reward_or_done: tf.Tensor, next_mask: tf.Tensor,
+    predicts: str,
+) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
+    """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Training minimises their sum.
 
-    outputs: float32 (..., output_size). next_z: (..., z_size). next_reward_or_done, and the masks, 1 where there is something
-    to predict and 0 elsewhere: float32 (...).
-    predicts: "reward" for squared error, "done" for cross-entropy with the rare ends weighted tenfold.
+    mixture, prediction: of n steps, as `MDNRNN.split` returns them.
+    next_z: float32 (n, z_size).
+    reward_or_done: float32 (n,), what the prediction should be.
+    next_mask: float32 (n,), 1 where there is a next z, 0 at the last step of an episode.
+    predicts: "reward" for the squared error, "done" for the cross-entropy with ends weighted END_WEIGHT times.
     """
-    mixture, prediction = model.split(outputs)
-    z_loss = _masked_mean(tf.reduce_mean(mixture_nll(mixture, next_z), axis=-1), z_mask)
+    nll = tf.reduce_mean(mixture_nll(mixture, next_z), axis=-1)
+    z_loss = tf.reduce_sum(nll * next_mask) / tf.maximum(tf.reduce_sum(next_mask), 1.0)
     if predicts == "reward":
-        losses = tf.square(prediction - next_reward_or_done)
-    else:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(next_reward_or_done, prediction) * (
-            1 + (END_WEIGHT - 1) * next_reward_or_done
-        )
-    return z_loss, _masked_mean(losses, reward_or_done_mask)
-
-
-def _masked_mean(values, mask):
-    return tf.reduce_sum(values * mask) / tf.maximum(tf.reduce_sum(mask), 1.0)
+        return z_loss, tf.reduce_mean(tf.square(prediction - reward_or_done))
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(reward_or_done, prediction)
+    return z_loss, tf.reduce_mean(cross_entropy * (1 + (END_WEIGHT - 1) * reward_or_done))

@@ -1,10 +1,11 @@
-"""V: the variational autoencoder that squeezes a picture into a latent vector z.
+"""V: the variational autoencoder, which encodes a frame as a latent vector z.
 
-Paper, figure 22 and chapter, "Training the VAE": four strided convolutions down to 2x2x256, dense mu and
-logvar, and four transposed convolutions back up to 64x64x3.
+Paper, figure 22, and chapter, "Training the VAE": four strided convolutions down to 2x2x256, dense mu and logvar, and
+four transposed convolutions back up to 64x64x3.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,11 +16,11 @@ IMAGE_SHAPE = (64, 64, 3)
 
 
 class VAE(NamedTuple):
-    """One set of weights seen four ways. Images are float32 (batch, 64, 64, 3) in [0, 1].
+    """Four Keras models that share their weights. Images are float32 (batch, 64, 64, 3) in [0, 1].
 
     vae: image to reconstruction, through a sampled z.
-    encode_mu_logvar: image to mu and logvar, float32 (batch, z_size) each; the same for the same image.
-    encode: image to z, float32 (batch, z_size), drawn anew at each call.
+    encode_mu_logvar: image to mu and logvar, float32 (batch, z_size) each.
+    encode: image to z, float32 (batch, z_size), a new sample at each call.
     decode: z to image.
     """
 
@@ -29,14 +30,19 @@ class VAE(NamedTuple):
     decode: keras.Model
 
 
-def sample_z(mu, logvar, noise):
-    """z from the normal distribution that mu and logvar get_spec and standard normal noise, all (..., z_size).
-    Chapter, example 12-1."""
+def sample_z(mu: tf.Tensor, logvar: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """Draws z from the normal distribution of mu and logvar. Chapter, example 12-1.
+
+    noise: standard normal. All float32 (..., z_size).
+    """
     return mu + keras.ops.exp(0.5 * logvar) * noise
 
 
 def kl_per_dimension(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
-    """What each dimension of z tells of each frame, in nats: its part of the KL divergence. All (n, z_size)."""
+    """KL divergence from the standard normal, in nats: how much each dimension of z tells of each frame.
+
+    All float32 (n, z_size).
+    """
     return 0.5 * (np.square(mu) + np.exp(logvar) - logvar - 1)
 
 
@@ -49,24 +55,25 @@ class Sampling(layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         mu, logvar = inputs
         noise = keras.random.normal(keras.ops.shape(mu), dtype=mu.dtype, seed=self.seed_generator)
         return sample_z(mu, logvar, noise)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
 def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) -> VAE:
-    """An untrained VAE. precision: "float32" or "bfloat16" (mixed: float32 weights, mu, logvar and images).
+    """An untrained VAE.
 
+    precision: "float32" or "bfloat16" (mixed: weights, mu, logvar and images stay in float32).
     seed: of the initial weights and of the draws of z.
     """
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     seeds = keras.random.SeedGenerator(seed)
 
-    def layer(kind, *args, dtype=policy, **kwargs):
+    def layer(kind: type[layers.Layer], *args: Any, dtype: str = policy, **kwargs: Any) -> layers.Layer:
         return kind(*args, dtype=dtype, kernel_initializer=keras.initializers.GlorotUniform(seed=seeds), **kwargs)
 
     image = keras.Input(IMAGE_SHAPE, name="image")
@@ -94,22 +101,23 @@ def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) 
     return VAE(vae, encode_mu_logvar, encode, decode)
 
 
-def images_from_obs(obs) -> tf.Tensor:
-    """uint8 (batch, 64, 64, 3) observations to the float32 images in [0, 1] that V takes."""
+def images_from_obs(obs: np.ndarray | tf.Tensor) -> tf.Tensor:
+    """Observations, uint8 (batch, 64, 64, 3), to the images that V takes, float32 in [0, 1]."""
     return tf.cast(obs, tf.float32) / 255.0
 
 
-def obs_from_images(images) -> np.ndarray:
-    """float32 images in [0, 1] to uint8 pictures of the same shape."""
+def obs_from_images(images: np.ndarray | tf.Tensor) -> np.ndarray:
+    """Images, float32 in [0, 1], to uint8 frames of the same shape."""
     return np.uint8(np.clip(np.asarray(images) * 255 + 0.5, 0, 255))
 
 
-def frozen_encoder(vae: VAE):
-    """`encode_mu_logvar` with the weights as they are now, for seeing fast: a function for use in a `tf.function`
-    of observations, uint8 (batch, 64, 64, 3), to mu and logvar, float32 (batch, z_size) each.
+def frozen_encoder(vae: VAE) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """A fast `encode_mu_logvar` with the present weights, for use inside a `tf.function`.
 
-    Weights are cast once, not at each call, and the division by 255 is the first convolution's: whole numbers up
-    to 255 are exact in bfloat16, their 255ths are not.
+    It takes observations, uint8 (batch, 64, 64, 3), and returns mu and logvar, float32 (batch, z_size) each.
+
+    Weights are cast once, not at each call. The first convolution divides by 255: whole numbers up to 255 are exact in
+    bfloat16, their 255ths are not.
     """
     encoder = vae.encode_mu_logvar
     convolutions = [layer for layer in encoder.layers if isinstance(layer, layers.Conv2D)]
@@ -120,7 +128,7 @@ def frozen_encoder(vae: VAE):
     biases = [tf.cast(layer.bias, dtype) for layer in convolutions]
     heads = [(tf.identity(layer.kernel), tf.identity(layer.bias)) for layer in map(encoder.get_layer, ("mu", "logvar"))]
 
-    def encode_mu_logvar(obs):
+    def encode_mu_logvar(obs: tf.Tensor) -> list[tf.Tensor]:
         x = tf.cast(obs, dtype)
         for layer, kernel, bias in zip(convolutions, kernels, biases):
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, layer.strides, "VALID"), bias))
@@ -130,12 +138,42 @@ def frozen_encoder(vae: VAE):
     return encode_mu_logvar
 
 
-def vae_losses(images, reconstructions, mu, logvar, kl_tolerance: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reconstruction and KL loss, scalars in nats, averaged over the batch. Their sum is what is minimised.
+class FrameCodec:
+    """V with its present weights for NumPy arrays of any length: frames to mu and logvar, z to frames."""
 
-    images, reconstructions: float32 (batch, 64, 64, 3); squared errors are summed over each image.
-    mu, logvar: float32 (batch, z_size). KL to the standard normal costs nothing below kl_tolerance a dimension,
-    so that every dimension may carry something (original code).
+    BATCH = 512  # frames at most that V takes at once
+
+    def __init__(self, vae: VAE):
+        spec = tf.TensorSpec((None, *IMAGE_SHAPE), tf.uint8)
+        self._encode = tf.function(frozen_encoder(vae), input_signature=[spec], autograph=False)
+        self.z_size: int = vae.decode.input_shape[-1]
+        spec = tf.TensorSpec((None, self.z_size), tf.float32)
+        decode = lambda z: vae.decode(z, training=False)  # noqa: E731
+        self._decode = tf.function(decode, input_signature=[spec], autograph=False)
+
+    def encode(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 (n, 64, 64, 3) to mu and logvar, float32 (n, z_size) each."""
+        mu, logvar = zip(*(self._encode(tf.constant(batch)) for batch in self._batches(obs)))
+        return np.concatenate(mu), np.concatenate(logvar)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """float32 (n, z_size) to uint8 (n, 64, 64, 3)."""
+        return np.concatenate([obs_from_images(self._decode(tf.constant(batch))) for batch in self._batches(z)])
+
+    def _batches(self, array: np.ndarray) -> list[np.ndarray]:
+        """Of about one size."""
+        return np.array_split(array, -(-len(array) // self.BATCH))
+
+
+def vae_losses(
+    images: tf.Tensor, reconstructions: tf.Tensor, mu: tf.Tensor, logvar: tf.Tensor, kl_tolerance: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Reconstruction and KL loss, scalars in nats, averaged over the batch. Training minimises their sum.
+
+    images, reconstructions: float32 (batch, 64, 64, 3). Squared errors are summed over each image.
+    mu, logvar: float32 (batch, z_size).
+    kl_tolerance: KL below this many nats a dimension costs nothing, so that every dimension may carry something
+        (original code).
     """
     reconstruction = tf.reduce_sum(tf.square(images - reconstructions), axis=(1, 2, 3))
     kl = -0.5 * tf.reduce_sum(1 + logvar - tf.square(mu) - tf.exp(logvar), axis=1)

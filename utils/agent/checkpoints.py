@@ -1,27 +1,72 @@
-"""A controller on disk: `parameters`, float32 (num_parameters,), and facts about them, as a plain `.npz`."""
+"""Trained V, M and C of a run, loaded from and stored in its folder."""
 
 from importlib import metadata
 from pathlib import Path
 
+import keras
 import numpy as np
 
+from models.mdn_rnn import MDNRNN
+from models.vae import VAE, build_vae
+from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent
+from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
 
 
-def save_parameters(path: Path, parameters: np.ndarray, **facts: float) -> None:
-    """Adds the version of Gymnasium to the facts: scores follow its rule."""
+def load_vae(config: Config, run: RunFolder) -> VAE:
+    vae = new_vae(config)
+    load_weights(vae.vae, run.vae_weights)
+    return vae
+
+
+def new_vae(config: Config) -> VAE:
+    """An untrained V."""
+    return build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
+
+
+def load_rnn(config: Config, run: RunFolder) -> MDNRNN:
+    rnn = build_rnn(config)
+    load_weights(rnn, run.rnn_weights)
+    return rnn
+
+
+def build_rnn(config: Config) -> MDNRNN:
+    """An untrained M."""
+    action_size, precision = get_spec(config.env_name).action_size, compute.precision(config.rnn_precision)
+    return MDNRNN(
+        config.z_size, action_size, config.rnn_size, config.rnn_num_mixture, precision, config.seed, name="mdn_rnn"
+    )
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Raises `UsageError` when `path` holds no weights of this network."""
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} holds no weights of this {model.name} network: {reason}") from None
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise UsageError(f"{path} holds weights that are not finite; delete its folder and train anew")
+
+
+def save_controller(path: Path, parameters: np.ndarray, **facts: float) -> None:
+    """Writes parameters, float32 (num_parameters,), and facts about them as a plain `.npz`.
+
+    Adds the version of Gymnasium, which holds the rule that scores follow.
+    """
     write_npz(path, parameters=parameters.astype(np.float32), gymnasium=metadata.version("gymnasium"), **facts)
 
 
-def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -> tuple[np.ndarray, str]:
-    """The controller of a run, float32 (num_parameters,), and which one it is in words.
+def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tuple[np.ndarray, str]:
+    """C's parameters, float32 (num_parameters,), and in words which ones they are.
 
-    The best one by evaluation; before the first evaluation there is none, and it is the latest mean, as with
-    `latest`, which no evaluation has chosen.
+    latest: the last mean of the population. Otherwise the best mean by evaluation; before the first evaluation this is
+        the last mean, too.
+    Raises `UsageError` if there is no file, or not one of this configuration.
     """
     best, mean = run.controller / "best.npz", run.controller / "mean.npz"
     path = best if best.exists() and not latest else mean
@@ -31,20 +76,20 @@ def load_parameters(run: RunFolder, num_parameters: int, latest: bool = False) -
             parameters, generation = file["parameters"], int(file["generation"])
     except UNREADABLE as error:
         raise UsageError(f"{path} is damaged or foreign ({error}); run `{run.command(5)}` again") from None
-    if parameters.shape != (num_parameters,) or parameters.dtype != np.float32 or not np.isfinite(parameters).all():
+    size = config.controller.num_parameters
+    if parameters.shape != (size,) or parameters.dtype != np.float32 or not np.isfinite(parameters).all():
         raise UsageError(
-            f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {num_parameters} "
-            "finite float32"
+            f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {size} finite float32"
         )
     kind = "best mean by evaluation" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"
 
 
-def load_without_selection(config: Config, run: RunFolder, num_parameters: int) -> tuple[np.ndarray, str]:
-    """As `load_parameters`, but of a controller trained in the dream the latest, lest real scores have chosen it.
+def load_without_selection(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
+    """As `load_controller`. For dream-trained runs, loads the latest mean, so that real scores never select the model.
 
-    It is also the one to learn more from: where it cheats its dream, the real environment has something to tell.
-    Raises `UsageError` as well if it was trained with another V or M than the run has now.
+    The latest mean is also the one to learn more from: where it cheats its dream, the real environment can teach M.
+    Raises `UsageError` as well if C was trained with another V or M than the run has now.
     """
     check_agent(run)
-    return load_parameters(run, num_parameters, latest=config.controller_environment == "dream")
+    return load_controller(config, run, latest=config.controller_environment == "dream")

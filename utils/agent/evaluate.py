@@ -1,138 +1,201 @@
-"""Watching an agent: scoring it over episodes, and keeping one of them moment by moment."""
+"""Evaluates agents: scores over the same episodes for everybody, one episode frame by frame, trajectories."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
 
-from utils.agent.agent import Agent
-from utils.agent.rollouts import ExplorationPolicy, Job, Outcome, run
-from utils.environments.spec import EnvironmentSpec
-from utils.figures.film import STEPS_PER_FRAME, Moment
+from utils.agent.agent import Agent, AgentPolicy
+from utils.agent.rollouts import ExplorationPolicy, Job, Observer, Outcome, Policy, rollout_episodes
+from utils.environments.spec import EnvironmentSpec, Explorer
 from utils.system.progress import Progress
 from utils.system.seeding import integer
 
-FIRST_EVALUATION_SEED = 1000  # seeds from here on are watched; training draws its own from all of 32 bits
+FIRST_EVALUATION_SEED = 1000
+STEPS_PER_FRAME = 2  # a recorded episode keeps every second step
 
 
-class _Watched(gymnasium.Wrapper):
-    """While the track `seed` is driven, keeps the picture for people from before every `every`th step: what the
-    agent decided on."""
+@dataclass
+class Frame:
+    """One step of an episode, for people."""
 
-    def __init__(self, env: gymnasium.Env, seed: int, every: int):
-        super().__init__(env)
-        self._seed, self._every, self._steps = seed, every, None
-
-    def reset(self, *, seed=None, options=None):
-        result = self.env.reset(seed=seed, options=options)
-        self._steps = 0 if seed == self._seed else None
-        self._look()
-        return result
-
-    def step(self, action):
-        self.before = self._after
-        result = self.env.step(action)
-        if self._steps is not None:
-            self._steps += 1
-        self._look()
-        return result
-
-    def _look(self) -> None:
-        wanted = self._steps is not None and self._steps % self._every == 0
-        self._after = self.env.render() if wanted else None
+    view: np.ndarray  # uint8 (height, width, 3), the environment as a person sees it
+    obs: np.ndarray | None  # uint8 (64, 64, 3); None in a dream
+    reconstruction: np.ndarray  # uint8 (64, 64, 3), decoded from z
+    action: np.ndarray  # float32 (action_size,)
+    reward: float  # of this step
+    score: float  # with this step
+    step: int  # from 1
+    note: str = ""  # lines about a dream
 
 
 def evaluation_jobs(seed: int, episodes: int) -> list[Job]:
-    """Episodes on the tracks of seeds `seed`, `seed` + 1, ...: the same ones for everybody."""
+    """Episodes of seeds `seed`, `seed` + 1, ...: the same ones for everybody."""
     return [Job(seed + i, integer(seed + i, "watching")) for i in range(episodes)]
 
 
 def score(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
 ) -> list[Outcome]:
-    """Drives every job, in as many num_envs as the run was trained with at most."""
-    return _drive(agent, parameters, jobs, _maker(agent.spec, stock), max_steps, progress)
+    """The outcomes of all jobs.
+
+    parameters: float32 (num_parameters,), C's.
+    stock: in the unmodified environment.
+    """
+    return drive(agent, parameters, jobs, max_steps, make=_maker(agent.spec, stock), progress=progress)
 
 
 def score_exploration(
-    spec: EnvironmentSpec, explore: Callable, jobs: list[Job], stock: bool, max_steps: int, progress: Progress
-) -> list[Outcome]:
-    """Outcomes of a policy without V, M and C, such as one of the spec's explorations, on the same tracks."""
-    return _run([_maker(spec, stock)()], ExplorationPolicy(explore, 1), jobs, max_steps, progress)
+    spec: EnvironmentSpec, explore: Callable[[np.random.Generator], Explorer], jobs: list[Job], stock: bool,
+    max_steps: int, progress: Progress,
+) -> list[Outcome]:  # fmt: skip
+    """As `score`, for a policy without V, M and C, such as an exploration of the spec."""
+    return _play([_maker(spec, stock)()], ExplorationPolicy(explore, 1), jobs, max_steps, [], progress)
 
 
-def film(
-    agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress, which: int
-) -> list[Moment]:
-    """Every STEPS_PER_FRAME'th moment of job `which`. Drives all jobs again: an episode's last digits depend on
-    its batch."""
-    moments: list[Moment] = []
-    make, total, step = _maker(agent.spec, stock), 0.0, 0
+def record_episode(
+    agent: Agent, parameters: np.ndarray, jobs: list[Job], stock: bool, max_steps: int, progress: Progress, job: int
+) -> list[Frame]:
+    """Every STEPS_PER_FRAME'th step of job number `job`.
 
-    def on_begin(job):
-        nonlocal total, step
-        if job == which:
-            total, step = 0.0, 0
-            moments.clear()
-
-    def on_step(env_index, job, env, policy, obs, action, reward, terminated):
-        nonlocal total, step
-        if job != which:
-            return
-        total, step = total + reward, step + 1
-        if env.before is not None:
-            made = agent.decode(policy.z[env_index : env_index + 1])[0]
-            moments.append(Moment(env.before, obs.copy(), made, action.copy(), reward, total, step))
-
-    def watched():
-        return _Watched(make(render_mode="rgb_array"), jobs[which].env_seed, STEPS_PER_FRAME)
-
-    _drive(agent, parameters, jobs, watched, max_steps, progress, on_begin, on_step)
-    return moments
+    Plays all jobs again, since the last digits of an episode depend on its batch.
+    """
+    make, seed = _maker(agent.spec, stock), jobs[job].env_seed
+    frames = _FrameRecorder(agent, job)
+    drive(
+        agent, parameters, jobs, max_steps, frames,
+        make=lambda: _Rendered(make(render_mode="rgb_array"), seed, STEPS_PER_FRAME), progress=progress,
+    )  # fmt: skip
+    return frames.frames
 
 
-def ways(
+def trajectories(
     agent: Agent, parameters: np.ndarray, jobs: list[Job], max_steps: int, progress: Progress
 ) -> tuple[list[Outcome], list[np.ndarray], list[np.ndarray]]:
-    """Drives every job. Outcomes, where each was after every step, (steps, 2), and what it drove on, (points, 2)."""
-    spec, places, lines = agent.spec, [[] for _ in jobs], [None] * len(jobs)
+    """Outcomes of all jobs, positions after each step, (steps, 2), and the lines of their tracks, (points, 2)."""
+    recorder = _TrajectoryRecorder(agent.spec, len(jobs))
+    outcomes = drive(agent, parameters, jobs, max_steps, recorder, progress=progress)
+    return outcomes, [np.array(positions) for positions in recorder.positions], recorder.track_lines
 
-    def on_begin(job):
-        places[job].clear()
 
-    def on_step(env_index, job, env, policy, obs, action, reward, terminated):
-        if not places[job]:
-            lines[job] = spec.track_line(env)
-        places[job].append(spec.position(env))
+def drive(
+    agent: Agent, parameters: np.ndarray, jobs: list[Job], max_steps: int, observer: Observer | None = None, *,
+    make: Callable[[], gymnasium.Env] | None = None, progress: Progress | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Plays all jobs in new environments, at most as many as the run was trained with.
 
-    outcomes = _drive(agent, parameters, jobs, spec.make, max_steps, progress, on_begin, on_step)
-    return outcomes, [np.array(of_job) for of_job in places], lines
+    make: makes one. The environment of the spec if it is None.
+    """
+    num_envs = min(agent.config.controller_num_lane, len(jobs))
+    envs = [(make or agent.spec.make)() for _ in range(num_envs)]
+    policy = agent.policy(num_envs, parameters[None])
+    if isinstance(observer, EnvObserver):
+        observer.envs, observer.policy = envs, policy
+    return _play(envs, policy, jobs, max_steps, [observer] if observer else [], progress)
+
+
+class EnvObserver(Observer):
+    """An observer that `drive` gives its environments and its policy."""
+
+    envs: list[gymnasium.Env]
+    policy: AgentPolicy
+
+
+class _FrameRecorder(EnvObserver):
+    def __init__(self, agent: Agent, job: int):
+        self._agent, self._job = agent, job
+        self.frames: list[Frame] = []
+
+    def begin(self, job: int) -> None:
+        if job == self._job:
+            self._score, self._step = 0.0, 0
+            self.frames.clear()
+
+    def step(
+        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
+    ) -> None:
+        if job != self._job:
+            return
+        self._score, self._step = self._score + reward, self._step + 1
+        view = self.envs[env_index].before
+        if view is not None:
+            reconstruction = self._agent.codec.decode(self.policy.z[env_index : env_index + 1])[0]
+            frame = Frame(view, obs.copy(), reconstruction, action.copy(), reward, self._score, self._step)
+            self.frames.append(frame)
+
+
+class _TrajectoryRecorder(EnvObserver):
+    def __init__(self, spec: EnvironmentSpec, num_jobs: int):
+        self._spec = spec
+        self.positions: list[list[tuple[float, float]]] = [[] for _ in range(num_jobs)]
+        self.track_lines = [np.zeros((0, 2))] * num_jobs
+
+    def begin(self, job: int) -> None:
+        self.positions[job].clear()
+
+    def step(
+        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
+    ) -> None:
+        env = self.envs[env_index]
+        if not self.positions[job]:
+            self.track_lines[job] = self._spec.track_line(env)
+        self.positions[job].append(self._spec.position(env))
+
+
+class _Rendered(gymnasium.Wrapper):
+    """Renders every `every`th step of the episode of one seed, before the step: what the action was decided on."""
+
+    def __init__(self, env: gymnasium.Env, seed: int, every: int):
+        super().__init__(env)
+        self._seed, self._every = seed, every
+        self._steps: int | None = None  # None in episodes of other seeds
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        result = self.env.reset(seed=seed, options=options)
+        self._steps = 0 if seed == self._seed else None
+        self._render()
+        return result
+
+    def step(self, action: np.ndarray) -> tuple:
+        self.before = self._after
+        result = self.env.step(action)
+        if self._steps is not None:
+            self._steps += 1
+        self._render()
+        return result
+
+    def _render(self) -> None:
+        wanted = self._steps is not None and self._steps % self._every == 0
+        self._after = self.env.render() if wanted else None
+
+
+class _Counter(Observer):
+    """Shows how many jobs are done."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+
+    def end(self, job: int, outcome: Outcome) -> None:
+        self._progress.advance()
 
 
 def _maker(spec: EnvironmentSpec, stock: bool) -> Callable[..., gymnasium.Env]:
     return spec.make_stock if stock else spec.make
 
 
-def _drive(agent, parameters, jobs, make, max_steps, progress, on_begin=None, on_step=None) -> list[Outcome]:
-    """Drives every job in environments of `make`. Hooks as those of `run`, with more for on_step: (env_index, job, its
-    environment, the policy, obs, action, reward, terminated)."""
-    num_envs = min(agent.config.controller_num_lane, len(jobs))
-    envs = [make() for _ in range(num_envs)]
-    policy = agent.policy(num_envs)
-    policy.candidates = parameters[None]
-    return _run(
-        envs, policy, jobs, max_steps, progress,
-        on_begin=on_begin,
-        on_step=on_step and (lambda env_index, job, *step: on_step(env_index, job, envs[env_index], policy, *step)),
-    )  # fmt: skip
-
-
-def _run(envs, policy, jobs, max_steps, progress, **hooks) -> list[Outcome]:
-    """Plays every job, shows how many are done, and closes the environments."""
-    progress.start(len(jobs))
+def _play(
+    envs: list[gymnasium.Env], policy: Policy, jobs: list[Job], max_steps: int, observers: Sequence[Observer],
+    progress: Progress | None,
+) -> list[Outcome]:  # fmt: skip
+    """Plays all jobs, then closes the environments."""
+    if progress:
+        progress.start(len(jobs))
+        observers = [*observers, _Counter(progress)]
     try:
-        return run(envs, policy, jobs, max_steps, on_end=lambda *_: progress.advance(), **hooks)
+        return rollout_episodes(envs, policy, jobs, max_steps, observers)
     finally:
-        progress.close()
+        if progress:
+            progress.close()
         for env in envs:
             env.close()

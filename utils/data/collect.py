@@ -1,15 +1,15 @@
-"""Step 1's work: processes that play exploring episodes and write each to a file of its own."""
+"""Step 1's work: processes play episodes of exploration and write each to a file of its own."""
 
 import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
-import numpy as np
+import gymnasium
 
-from utils.agent.rollouts import ExplorationPolicy, Job, Outcome, Policy, run
+from utils.agent.rollouts import ExplorationPolicy, Job, Policy, Recorder, rollout_episodes
 from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.config import Config
@@ -22,87 +22,38 @@ from utils.system.processes import end_with_parent
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
 
-FIRST_EPISODES = 8  # how large they are tells how much room all will need
-NUM_ENVS = 16  # episodes that a process plays at once when an agent drives
+FIRST_EPISODES = 8  # their size tells how much room all episodes need
+NUM_ENVS = 16  # of a process, when an agent plays: V is fastest with many frames at once
 
 
-def collect(config: Config, folder: RunFolder, progress: Progress) -> int:
-    """Plays the episodes that are not there yet. Returns how many frames there are in the end.
+def collect(config: Config, run: RunFolder, progress: Progress) -> int:
+    """Plays the episodes that are missing. Returns how many frames the run then has.
 
-    Raises `UsageError` when a process dies; what it had finished stays.
+    Raises `UsageError` when a process dies. Finished episodes stay.
     """
-    todo = [i for i in range(config.num_episodes) if not episodes.is_whole(folder.rollout(i), Rollout)]
+    todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.rollout(i), Rollout)]
     if todo and (before := previous(config)):
-        taken = _take_over(before, folder)
+        taken = _take_over(before, run)
         todo = [i for i in todo if i not in taken]
     if not todo:
-        print(f"{folder.rollouts}: all episodes are there already, nothing to do")
+        print(f"{run.rollouts}: all episodes are there already, nothing to do")
     else:
-        progress.start(len(todo))
-        num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1  # V is fastest when it sees many at once
+        num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1
         groups = [todo[begin : begin + num_envs] for begin in range(0, len(todo), num_envs)]
+        progress.start(len(todo))
+        pool = _Pool(config, run, num_envs, progress)
         try:
-            _share_out(config, folder, groups, num_envs, progress)
+            pool.play(groups)
         finally:
+            pool.close()
             progress.close()
-    return sum(
-        len(episodes.load(folder.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes)
-    )
+    return sum(len(episodes.load(run.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes))
 
 
-def _share_out(config: Config, folder: RunFolder, groups: list[list[int]], num_envs: int, progress: Progress) -> None:
-    """Starts processes that play `groups` of episodes; each gets the next group as soon as it is free. Raises the error
-    of a process, `UsageError` if one is killed.
+def _take_over(before: RunFolder, run: RunFolder) -> range:
+    """Makes the rollouts of an earlier run the first ones of this run. Returns their numbers.
 
-    They talk through pipes. A ProcessPoolExecutor's queues need Python's resource tracker, which is one more process
-    that may be killed, and its successor prints a traceback for each queue.
-    """
-    spawn = multiprocessing.get_context("spawn")  # a forked child would carry the parent's locks and open files
-    processes, playing, waiting = {}, {}, iter(groups)
-    total, done, written, checked = sum(map(len, groups)), 0, 0, False
-
-    def give(pipe: Connection) -> None:
-        if group := next(waiting, None):
-            pipe.send(group)
-            playing[pipe] = len(group)
-
-    try:
-        for _ in range(min(config.parallel_processes, len(groups))):
-            pipe, theirs = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(theirs, config, folder, num_envs, os.getpid()))
-            process.start()
-            processes[pipe] = process
-            theirs.close()
-            give(pipe)
-        while playing:
-            for pipe in wait(list(playing)):
-                answer = pipe.recv()
-                if isinstance(answer, Exception):
-                    raise answer
-                episodes_played = playing.pop(pipe)
-                written, done = written + answer, done + episodes_played
-                progress.advance(episodes_played)
-                if not checked and done >= min(FIRST_EPISODES, total):
-                    check_disk(folder.rollouts, written / done * (total - done), "fewer max_trials")
-                    checked = True
-                give(pipe)
-    except (EOFError, ConnectionError):
-        for process in processes.values():
-            process.terminate()
-        raise UsageError(
-            "a process that collects rollouts was killed; what is finished is kept: run the same command again"
-        ) from None
-    finally:
-        for pipe in processes:
-            pipe.close()
-        for process in processes.values():
-            process.join()  # it plays the episodes in flight to their end
-
-
-def _take_over(before: RunFolder, folder: RunFolder) -> range:
-    """The rollouts of an earlier run become the first ones of this one: the same files, where the disk allows it.
-
-    Returns their numbers.
+    They are the same files, if the file system has hard links.
     """
     if not before.has_rollouts():
         print(f"{before.path} was shipped without its rollouts: all episodes are new", flush=True)
@@ -110,52 +61,116 @@ def _take_over(before: RunFolder, folder: RunFolder) -> range:
     paths = before.rollout_paths(before.read_config())
     before.require_episodes(paths, Rollout, 1)
     for index, path in enumerate(paths):
-        if not episodes.is_whole(folder.rollout(index), Rollout):
-            with atomic_write(folder.rollout(index)) as aside:
-                link_or_copy(path, aside)
+        if not episodes.is_whole(run.rollout(index), Rollout):
+            with atomic_write(run.rollout(index)) as temporary:
+                link_or_copy(path, temporary)
     return range(len(paths))
 
 
-def _serve(pipe: Connection, config: Config, folder: RunFolder, num_envs: int, parent: int) -> None:
-    """Takes groups of episodes from `pipe` until the other end closes. Plays each and answers how many bytes it has
-    written, or an exception."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+class _Pool:
+    """Processes that play groups of episodes. Each gets the next group as soon as it is free.
+
+    They talk through pipes. The queues of a ProcessPoolExecutor need Python's resource tracker, which is one more
+    process that may be killed, and its successor prints a traceback for each queue.
+    """
+
+    def __init__(self, config: Config, run: RunFolder, num_envs: int, progress: Progress):
+        self._config, self._run, self._num_envs, self._progress = config, run, num_envs, progress
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._playing: dict[Connection, int] = {}  # the number of episodes that each process plays now
+
+    def play(self, groups: list[list[int]]) -> None:
+        """Raises the error of a process, `UsageError` if one is killed."""
+        waiting, total = iter(groups), sum(map(len, groups))
+        done = written = 0
+        checked = False
+        try:
+            for _ in range(min(self._config.parallel_processes, len(groups))):
+                self._give(self._start(), next(waiting, None))
+            while self._playing:
+                for pipe in wait(list(self._playing)):
+                    answer = pipe.recv()  # type: ignore[union-attr]
+                    if isinstance(answer, Exception):
+                        raise answer
+                    num_episodes = self._playing.pop(pipe)  # type: ignore[arg-type]
+                    written, done = written + answer, done + num_episodes
+                    self._progress.advance(num_episodes)
+                    if not checked and done >= min(FIRST_EPISODES, total):
+                        check_disk(self._run.rollouts, written / done * (total - done), "fewer max_trials")
+                        checked = True
+                    self._give(pipe, next(waiting, None))  # type: ignore[arg-type]
+        except (EOFError, ConnectionError):
+            for process in self._processes.values():
+                process.terminate()
+            raise UsageError(
+                "a process that collects rollouts was killed; what is finished is kept: run the same command again"
+            ) from None
+
+    def _start(self) -> Connection:
+        spawn = multiprocessing.get_context("spawn")  # a forked child would have the parent's locks and open files
+        pipe, theirs = spawn.Pipe()
+        arguments = theirs, self._config, self._run, self._num_envs, os.getpid()
+        process = spawn.Process(target=_play_groups, args=arguments)
+        process.start()
+        self._processes[pipe] = process
+        theirs.close()
+        return pipe
+
+    def _give(self, pipe: Connection, group: list[int] | None) -> None:
+        if group:
+            pipe.send(group)
+            self._playing[pipe] = len(group)
+
+    def close(self) -> None:
+        for pipe in self._processes:
+            pipe.close()
+        for process in self._processes.values():
+            process.join()  # it finishes its episodes
+
+
+def _play_groups(pipe: Connection, config: Config, run: RunFolder, num_envs: int, parent: int) -> None:
+    """What a process does: takes groups of episodes from `pipe` until the other end closes.
+
+    Answers each with the number of bytes written, or with an exception.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     end_with_parent(parent)
     try:
-        envs, policy = _players(config, num_envs)
+        envs, policy = _envs_and_policy(config, num_envs)
         while True:
             try:
                 group = pipe.recv()
             except EOFError:
                 break
-            pipe.send(_play(envs, policy, config, folder, group))
-    except ConnectionError:  # the other end closed while this one played
+            pipe.send(_play(envs, policy, config, run, group))
+    except ConnectionError:  # the other end closed during a group
         pass
     except Exception as error:
         error.add_note(traceback.format_exc())
         pipe.send(error)
 
 
-def _players(config: Config, num_envs: int) -> tuple[list, Policy]:
-    """The environments, and the policy that plays in them."""
+def _envs_and_policy(config: Config, num_envs: int) -> tuple[list[gymnasium.Env], Policy]:
     spec = get_spec(config.env_name)
     envs = [spec.make() for _ in range(num_envs)]
-    if config.rollout_policy == "explore":
+    before = previous(config)
+    if config.rollout_policy == "explore" or before is None:
         return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], num_envs)
     compute.start_tensorflow(threads=1)
     from utils.agent.agent import Agent, NoisyPolicy
     from utils.agent.checkpoints import load_without_selection
 
-    before = previous(config)
     agent = Agent(before.read_config(), before)
-    policy = agent.policy(num_envs)
-    policy.candidates = load_without_selection(agent.config, before, agent.num_parameters)[0][None]
+    parameters, _ = load_without_selection(agent.config, before)
+    policy = agent.policy(num_envs, parameters[None])
     return envs, NoisyPolicy(policy, num_envs, spec.action_size, config.rollout_noise)
 
 
-def _play(envs: list, policy: Policy, config: Config, folder: RunFolder, indices: list[int]) -> int:
-    """Plays and writes episodes. Returns how many bytes they take. What explorers do depends on (seed, index) alone; of
-    an agent's episode the last digits depend on those it shares its batch with."""
+def _play(envs: list[gymnasium.Env], policy: Policy, config: Config, run: RunFolder, indices: list[int]) -> int:
+    """Plays and writes the episodes with these numbers. Returns the number of bytes.
+
+    An explored episode depends on (seed, index) alone. The last digits of an agent's episode depend on its batch.
+    """
     jobs = [
         Job(
             env_seed=seeding.integer(config.draw_seed, "rollout track", index),
@@ -163,30 +178,6 @@ def _play(envs: list, policy: Policy, config: Config, folder: RunFolder, indices
         )
         for index in indices
     ]
-    record(
-        envs, policy, jobs, config.max_frames,
-        lambda job, rollout: episodes.save(folder.rollout(indices[job]), rollout),
-    )  # fmt: skip
-    return sum(folder.rollout(index).stat().st_size for index in indices)
-
-
-def record(
-    envs: list, policy, jobs: list[Job], max_steps: int, on_end: Callable[[int, Rollout], None]
-) -> list[Outcome]:
-    """As `rollouts.run`, and hands each job's number and what happened in it to `on_end`."""
-    steps = {}
-
-    def begin(job):
-        steps[job] = []
-
-    def keep(env_index, job, obs, action, reward, terminated):
-        steps[job].append((obs.copy(), action, reward, terminated))
-
-    def end(job, outcome):
-        obs, action, reward, done = zip(*steps.pop(job))
-        rollout = Rollout(
-            np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
-        )
-        on_end(job, rollout)
-
-    return run(envs, policy, jobs, max_steps, on_step=keep, on_end=end, on_begin=begin)
+    recorder = Recorder(lambda job, rollout: episodes.save(run.rollout(indices[job]), rollout))
+    rollout_episodes(envs, policy, jobs, config.max_frames, [recorder])
+    return sum(run.rollout(index).stat().st_size for index in indices)

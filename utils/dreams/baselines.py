@@ -1,20 +1,19 @@
-"""What can be said of a later z without M: linear predictions, fitted on the episodes that M was trained on.
+"""Predictions of a later z without M: normal distributions with linear means, fitted on M's training episodes.
 
-Two of them know what M is given last, one z drawn from V's (mu, logvar), and nothing else: not the frames before it,
-nor the actions after it.
+Two of them know what M reads last, one z drawn from V's (mu, logvar). They know no frame before it and no action.
 
-persistence   each dimension from itself: the last z, shrunk towards its mean (damped persistence). In a dimension
-              that V does not use, z is noise, and this predicts its mean with its spread, which is the best that
-              anybody can do. The last z itself, unchanged, would count that noise twice.
+persistence   each dimension from itself: the last z, shrunk towards its mean (damped persistence). Where V does not use
+              a dimension, z is noise, and this predicts the mean and the spread of the noise, the best prediction there
+              is. The unchanged last z would count that noise twice.
 regression    each dimension from all of them: a linear regression with a bias.
 
-The third one knows more than M, which never sees mu:
+The third one knows more than M, which never reads mu:
 
 last_mu       V's mu of the last frame, unchanged.
 
-Each is a normal distribution in each dimension, with the spread that its errors have in the training episodes. They
-are fitted to all steps of all training episodes. V's draws are not made for it: their expectation is known, and added
-to the moments of mu. It also keeps the regression well-posed where mu hardly varies.
+Each has the spread of its errors in the training episodes. All steps of all training episodes are used. V's draws are
+not made: their expectation is known, and is added to the moments of mu. This also keeps the regression well-posed where
+mu hardly varies.
 """
 
 from collections.abc import Sequence
@@ -31,47 +30,45 @@ NAMES = ("persistence", "regression", "last_mu")
 
 @dataclass
 class LinearGaussian:
-    """Predicts y, (n, z_size), as normal with the mean x @ weights + bias. weights: (z_size, z_size); bias and
-    variance: (z_size,)."""
+    """Predicts y from x, (n, z_size) each: normal with the mean x @ weights + bias."""
 
-    weights: np.ndarray
-    bias: np.ndarray
-    variance: np.ndarray
+    weights: np.ndarray  # (z_size, z_size)
+    bias: np.ndarray  # (z_size,)
+    variance: np.ndarray  # (z_size,)
 
     def mean(self, x: np.ndarray) -> np.ndarray:
-        """Of x, (n, z_size)."""
         return x @ self.weights + self.bias
 
     def nll(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Of y, in nats, (n, z_size)."""
+        """Negative log-likelihood of y in nats, (n, z_size)."""
         return 0.5 * (np.log(2 * np.pi * self.variance) + np.square(y - self.mean(x)) / self.variance)
 
 
 def fit(paths: Sequence[Path], horizons: Sequence[int], first: int) -> dict[int, dict[str, LinearGaussian]]:
-    """For each horizon the baselines of NAMES, from the series `paths`, read once.
+    """The baselines of NAMES for each horizon that an episode reaches.
 
-    first: the step from which on an episode is looked at, as in the windows. A horizon that no episode reaches is
-    left out.
+    paths: of series, which are read once.
+    first: the first step that is used of an episode, as in the windows.
     """
     moments = {horizon: _Moments() for horizon in horizons}
     for path in paths:
         series = episodes.load(path, Series, only=("mu", "logvar"))
         mu, variance = np.float64(series.mu[first:]), np.exp(np.float64(series.logvar[first:]))
-        for horizon, so_far in moments.items():
+        for horizon, sums in moments.items():
             if len(mu) > horizon:
-                so_far.add(mu[:-horizon], mu[horizon:], variance[:-horizon], variance[horizon:])
-    return {horizon: so_far.baselines() for horizon, so_far in moments.items() if so_far.count}
+                sums.add(mu[:-horizon], mu[horizon:], variance[:-horizon], variance[horizon:])
+    return {horizon: sums.baselines() for horizon, sums in moments.items() if sums.count}
 
 
 class _Moments:
-    """Sums over pairs of steps: x is mu of the earlier one, y of the later one, each with the variance of V's draw."""
+    """Sums over pairs of steps."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
-        self._x = self._y = self._xx = self._xy = self._yy = self._x_noise = self._y_noise = 0.0
+        self._x = self._y = self._xx = self._xy = self._yy = self._x_noise = self._y_noise = np.float64(0)
 
-    def add(self, x, y, x_noise, y_noise) -> None:
-        """float64 (n, z_size) each."""
+    def add(self, x: np.ndarray, y: np.ndarray, x_noise: np.ndarray, y_noise: np.ndarray) -> None:
+        """x, y: mu of the earlier and the later step. x_noise, y_noise: variances of V's draws. float64 (n, z_size)."""
         self.count += len(x)
         self._x += x.sum(axis=0)
         self._y += y.sum(axis=0)
@@ -89,7 +86,7 @@ class _Moments:
         drawn_xx, drawn_yy = xx + np.diag(x_noise), yy + y_noise  # the draws of two steps are independent
 
         def fitted(weights: np.ndarray) -> LinearGaussian:
-            """With least-squares weights, what is left is drawn_yy less what they explain."""
+            """With least-squares weights, the variance is drawn_yy minus what they explain."""
             return LinearGaussian(weights, y - x @ weights, drawn_yy - (weights * xy).sum(axis=0))
 
         change = np.square(y - x) + yy + np.diag(xx) - 2 * np.diag(xy)

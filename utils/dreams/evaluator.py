@@ -1,36 +1,34 @@
-"""Controllers scored in the dream of a run: what a worker does with a part that is dreamed."""
+"""Scores controllers in the dream of a run: what a worker does with a task in the dream."""
 
 import numpy as np
 
-from models.dream import Dream, DreamRollout
+from models.dream import DreamModel, Imagination
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job, Outcome
-from utils.dreams.batch import DreamNoise, InitialLatents
+from utils.dreams.noise import DreamNoise, InitialLatents
 from utils.run.folder import RunFolder
 
 
-class Dreams:
-    """Dreams of an agent's M at the run's temperature, whole batches of them in one compiled graph."""
+class DreamEvaluator:
+    """Dreams of an agent's M, whole batches of them as one compiled graph.
+
+    temperature: the run's `controller_temperature`. It may be set.
+    """
 
     def __init__(self, agent: Agent, run: RunFolder):
-        config, spec = agent.config, agent.spec
-        self._z_size = config.z_size
-        self.temperature = config.controller_temperature
-        self._starts = InitialLatents(run, config.z_size)
-        self._rollout = DreamRollout(
-            Dream(agent.rnn, spec.predicts), spec.activations, config.controller_inputs,
-            config.controller_bias,
-        )  # fmt: skip
+        self.temperature = agent.config.controller_temperature
+        self._z_size = agent.config.z_size
+        self._initial = InitialLatents(run, self._z_size)
+        self._imagination = Imagination(DreamModel(agent.rnn, agent.spec.predicts), agent.controller)
 
-    def play(self, candidates: np.ndarray, jobs: list[Job], max_steps: int) -> list[Outcome]:
-        """Outcomes of jobs, which are the same number of episodes for each candidate, one candidate after another.
+    def score(self, candidates: np.ndarray, jobs: list[Job], max_steps: int) -> list[Outcome]:
+        """The outcomes of jobs: the same number of episodes for each candidate, one candidate after another.
 
-        A job's env_seed is all its luck: where it starts, and what M's mixture gives at each step.
+        The env_seed of a job decides where its dream starts and its noise at each step.
         """
-        of_a_candidate = jobs[: len(jobs) // len(candidates)]
-        lucks = [DreamNoise(job.env_seed) for job in of_a_candidate]
-        start = np.stack([self._starts.draw(luck.start) for luck in lucks])
-        noise = zip(*(luck.draw(max_steps, self._z_size) for luck in lucks))
-        uniform, normal = (np.stack(of_episodes, axis=1) for of_episodes in noise)
-        scores, steps = self._rollout(candidates, start, uniform, normal, self.temperature)
+        noises = [DreamNoise(job.env_seed) for job in jobs[: len(jobs) // len(candidates)]]
+        start = np.stack([self._initial.sample(noise.start) for noise in noises])
+        drawn = zip(*(noise.draw(max_steps, self._z_size) for noise in noises))
+        uniform, normal = (np.stack(episodes, axis=1) for episodes in drawn)
+        scores, steps = self._imagination.imagine(candidates, start, uniform, normal, self.temperature)
         return [Outcome(float(score), int(count)) for score, count in zip(scores.ravel(), steps.ravel())]

@@ -1,4 +1,4 @@
-"""Runs that go on from one another: whether each dream is truer than the one before."""
+"""Compares runs that go on from one another: is each dream truer than the one before?"""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from utils.system.files import write_csv
 COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
 
 
-def curve(run: RunFolder) -> list[dict[str, float]]:
-    """The evaluations in the log of a run's step 5. Raises `UsageError` if none of them was in a dream."""
+def curve(run: RunFolder) -> list[dict[str, float | None]]:
+    """The evaluations in the log of step 5. Raises `UsageError` if there is none in a dream."""
     rows = [row for row in run.log(5) if row.get("dream_evaluation_mean") is not None]
     if not rows:
         raise UsageError(
@@ -23,8 +23,10 @@ def curve(run: RunFolder) -> list[dict[str, float]]:
 
 
 def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) -> list[dict]:
-    """A row a run: its controller in its own dream, and in real episodes, the same for all; arguments as of
-    `temperatures.evaluate_run`."""
+    """A row for each run: scores of its controller in its own dream, and in the same real episodes as the others.
+
+    Arguments as in `temperatures.evaluate_run`.
+    """
     rows = []
     for run in runs:
         config = run.read_config()
@@ -33,7 +35,7 @@ def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) 
     return rows
 
 
-def save_table(rows: list[dict], curves: list[list[dict[str, float]]], path: Path) -> None:
-    """Writes `path`, a CSV of what `compare` found, and beside it a picture of the same name: each run's `curve`."""
+def save_table(rows: list[dict], curves: list[list[dict[str, float | None]]], path: Path) -> None:
+    """Writes the rows of `compare` to `path`, a CSV, and a picture of each run's `curve` beside it."""
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
     save_iterations(rows, curves, path.with_suffix(".png"))

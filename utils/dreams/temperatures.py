@@ -1,4 +1,4 @@
-"""The chapter's table: what a controller scores in dreams of several temperatures, and what that is worth outside."""
+"""The chapter's table: scores of a controller in dreams of several temperatures, and in the real environment."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import Outcome
-from utils.dreams.evaluator import Dreams
+from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.figures.dream_scores import save_temperatures
 from utils.run import config as configuration
@@ -26,7 +26,7 @@ COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "c
 
 
 def check_training(run: RunFolder, temperatures: list[float], overrides: list[str]) -> None:
-    """Raises `UsageError` if `train_at` could not begin at one of the temperatures, before it makes anything."""
+    """Raises `UsageError` if `train_at` could not begin at one of the temperatures. Writes nothing."""
     config = run.read_config()
     check_rnn(run, config)
     run.require(run.starts, 3, "dreams start from the first frames that V has seen")
@@ -39,19 +39,19 @@ def check_training(run: RunFolder, temperatures: list[float], overrides: list[st
         if (key := override.partition("=")[0]) in configuration.Config.model_fields and key not in allowed:
             raise UsageError(f"{override}: --train takes settings of step 5, except for what the sweep sets itself")
     for temperature in temperatures:
-        beside = _beside(run, temperature)
-        configuration.load(run.path / "config.yaml", _settings(beside, temperature, overrides))
-        if beside.path.exists() and _dreams_with(run) != _dreams_with(beside):
-            raise UsageError(f"{beside.path} dreams with another V or M than {run.path} has now; delete it")
+        variant = _variant_of(run, temperature)
+        configuration.load(run.path / "config.yaml", _settings(variant, temperature, overrides))
+        if variant.path.exists() and _dreams_with(run) != _dreams_with(variant):
+            raise UsageError(f"{variant.path} dreams with another V or M than {run.path} has now; delete it")
 
 
-def _beside(run: RunFolder, temperature: float) -> RunFolder:
+def _variant_of(run: RunFolder, temperature: float) -> RunFolder:
     path = run.path.resolve()
     return RunFolder(path.with_name(f"{path.name}_at_{temperature:g}"))
 
 
-def _settings(beside: RunFolder, temperature: float, overrides: list[str]) -> list[str]:
-    settings = [f"exp_name={beside.path.name}", f"runs_folder={beside.path.parent}", *overrides]
+def _settings(variant: RunFolder, temperature: float, overrides: list[str]) -> list[str]:
+    settings = [f"exp_name={variant.path.name}", f"runs_folder={variant.path.parent}", *overrides]
     return settings + ["controller_environment=dream", f"controller_temperature={temperature}"]
 
 
@@ -60,42 +60,43 @@ def _dreams_with(run: RunFolder) -> str:
 
 
 def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
-    """A run beside `run`, with its V and M, whose controller is trained in the dream at `temperature` by step 5.
+    """Trains a controller in the dream of `run` at `temperature`, in a run folder beside it with the same V and M.
 
-    `check_training` says before whether it can be.
+    Returns that run. Call `check_training` first.
     """
-    beside = _beside(run, temperature)
-    if not beside.path.exists():
-        name = beside.path.name
-        part = beside.path.with_name(f".{name}.part")
+    variant = _variant_of(run, temperature)
+    if not variant.path.exists():
+        name = variant.path.name
+        part = variant.path.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (run.vae, run.rnn):
             shutil.copytree(folder, part / folder.name, copy_function=link_or_copy)
         (part / "series").mkdir()
         link_or_copy(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
-        part.rename(beside.path)
-    settings = _settings(beside, temperature, overrides)
+        part.rename(variant.path)
+    settings = _settings(variant, temperature, overrides)
     command = [sys.executable, str(STEP_5), "--config", str(run.path.resolve() / "config.yaml"), *settings]
     if subprocess.run([*command, "--workers", str(workers)], stdin=subprocess.DEVNULL).returncode:
-        raise UsageError(f"step 5 did not finish in {beside.path}; the line above says why")
-    return beside
+        raise UsageError(f"step 5 did not finish in {variant.path}; the line above says why")
+    return variant
 
 
 def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_steps: int | None = None) -> list[dict]:
-    """The run's controller in dreams of each temperature, and in the real environment: a row a temperature.
+    """A row for each temperature: scores of the run's controller in dreams and in the real environment.
 
-    max_steps: of an episode; None for the environment's limit.
+    max_steps: of an episode. None for the limit of the environment.
     """
-    agent = Agent(run.read_config(), run)
-    parameters, which = load_without_selection(agent.config, run, agent.num_parameters)
+    config = run.read_config()
+    agent = Agent(config, run)
+    parameters, which = load_without_selection(config, run)
     jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, episodes)
     steps = max_steps or agent.spec.max_steps
     real = _mean_std(evaluate.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))
-    dreams, rows = Dreams(agent, run), []
+    evaluator, rows = DreamEvaluator(agent, run), []
     for temperature in temperatures:
-        dreams.temperature = temperature
-        dreamed = _mean_std(dreams.play(parameters[None], jobs, steps))
+        evaluator.temperature = temperature
+        dreamed = _mean_std(evaluator.score(parameters[None], jobs, steps))
         rows.append(dict(zip(COLUMNS, (temperature, *dreamed, *real, which))))
     return rows
 

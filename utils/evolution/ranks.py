@@ -1,6 +1,6 @@
-"""Starting the ranks, and how they talk without burning a core and end together.
+"""Starts the MPI ranks, passes messages between them and ends them together.
 
-A rank that waits in MPICH's blocking receive spins at full speed, so ranks look for a message and sleep.
+MPICH's blocking receive keeps a core busy while it waits, so ranks poll for a message and sleep in between.
 """
 
 import argparse
@@ -14,7 +14,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from utils.evolution import mpi_setup
 from utils.system import shared_memory
@@ -23,7 +25,7 @@ from utils.system.files import disk_is_full
 from utils.system.processes import end_with_parent
 
 POLL_SECONDS = 0.002
-START_SECONDS = 60.0  # in which every rank must have come up
+START_SECONDS = 60.0  # within which all ranks must have started
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
 
 
@@ -36,9 +38,9 @@ def usable_cores() -> int:
 
 
 def launch(num_workers: int, ranks_file: Path) -> int:
-    """Runs this very command under mpiexec with an orchestrator and `num_workers` workers. Returns its exit code.
+    """Runs this command again under mpiexec, as an orchestrator and `num_workers` workers. Returns its exit code.
 
-    ranks_file: where the orchestrator writes down which process each rank is.
+    ranks_file: where the orchestrator writes the host and pid of each rank.
     """
     environment = mpi_setup.environment_of_ranks(num_workers + 1)
     environment[_LAUNCHER] = f"{platform.node()} {os.getpid()}"
@@ -61,7 +63,7 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
-    if code not in (0, 2):  # 2: bad input, of which the rank that met it has spoken
+    if code not in (0, 2):  # 2: bad input, and a rank has printed the message
         who = dead[0] if dead else "a rank"
         script = Path(sys.argv[0]).name
         print(
@@ -72,8 +74,11 @@ def launch(num_workers: int, ranks_file: Path) -> int:
 
 
 def _watch(ranks_file: Path, dead: list[str]) -> None:
-    """Appends the name of the rank that ends first. mpiexec ends the others within milliseconds, too soon for
-    them to say a word, and MPICH's own report often names another; the kernel knows."""
+    """Appends the name of the rank that ends first to `dead`.
+
+    mpiexec ends the others within milliseconds, before they can report anything, and MPICH's own report often names
+    another rank. The kernel knows.
+    """
     if not hasattr(os, "pidfd_open"):  # Linux has it
         return
     while not ranks_file.exists():
@@ -94,8 +99,8 @@ def _watch(ranks_file: Path, dead: list[str]) -> None:
     dead.extend(names[descriptor] for descriptor, _ in poll.poll())
 
 
-def _relay(source) -> None:
-    """Passes the ranks' output on, up to the banner that MPICH puts under it when a rank died."""
+def _relay(source: IO[str]) -> None:
+    """Prints the output of the ranks, without the banner that MPICH prints when a rank died."""
     banner = False
     for line in source:
         banner |= line.startswith(("=" * 40, "YOUR APPLICATION TERMINATED"))
@@ -105,32 +110,32 @@ def _relay(source) -> None:
 
 
 def _launcher_lives() -> bool:
-    """False once a launcher on this host is gone. mpiexec would go on without it."""
+    """False when the launcher on this host has ended. mpiexec would go on without it."""
     host, _, pid = os.environ.get(_LAUNCHER, "").partition(" ")
     if host != platform.node():
         return True
     try:
         os.kill(int(pid), 0)
-    except OSError:  # gone, or its number is another user's by now
+    except OSError:  # it has ended, or another user's process has its number
         return False
     return True
 
 
 class Ranks:
-    """The ranks of this run, from inside one of them."""
+    """The ranks of this run, as one of them sees them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._mpi = mpi_setup.initialize()
         self._comm = self._mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)
         end_with_parent(os.getppid(), _launcher_lives)
 
-    def send(self, message, rank: int) -> None:
+    def send(self, message: Any, rank: int) -> None:
         self._comm.send(message, dest=rank)
 
-    def receive(self) -> tuple[int, object]:
-        """Waits for the next message from anyone. Returns who sent it and what it is."""
+    def receive(self) -> tuple[int, Any]:
+        """Waits for the next message from any rank. Returns its sender and the message."""
         status = self._mpi.Status()
         while not self._comm.iprobe(source=self._mpi.ANY_SOURCE, status=status):
             time.sleep(POLL_SECONDS)
@@ -138,7 +143,7 @@ class Ranks:
         return source, self._comm.recv(source=source)
 
     def exchange_pids(self) -> dict[int, tuple[str, int]]:
-        """Every rank learns which process each of them is: (host, pid)."""
+        """Tells every rank the host and pid of each of them."""
         late = threading.Timer(START_SECONDS, self.abort, ["not all ranks came up"])
         late.daemon = True
         late.start()
@@ -154,18 +159,18 @@ class Ranks:
             for rank in self.workers:
                 self.send(places, rank)
         late.cancel()
-        shared_memory.unlink_mapped("mpich_shm")  # all have opened it; MPICH leaves it behind when it is killed
+        shared_memory.unlink_mapped("mpich_shm")  # all ranks have opened it; MPICH leaves it behind when killed
         return places
 
     def abort(self, reason: str, code: int = 1) -> None:
         """Ends all ranks at once with exit code `code`."""
         line = f"{Path(sys.argv[0]).name}: rank {self.rank}: {reason}; all ranks are stopped"
         print(line, file=sys.stderr, flush=True)
-        time.sleep(0.3)  # for mpiexec to pass it on, which it no longer does once it ends the ranks
+        time.sleep(0.3)  # mpiexec has to print it before it ends the ranks
         self._comm.Abort(code)
 
-    def abort_on_error(self, work) -> None:
-        """Runs `work()`; an error in it ends all ranks, and says in which it was."""
+    def abort_on_error(self, work: Callable[[], None]) -> None:
+        """Runs `work()`. An error in it ends all ranks with a message that names this one."""
         try:
             work()
         except UsageError as error:

@@ -1,22 +1,27 @@
-"""Step 5 from the command line to the last generation: starting ranks, and being one of them."""
+"""Step 5 as a program: starts the ranks, and is one of them."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from utils.evolution import mpi_setup
 from utils.evolution import ranks as mpi
-from utils.evolution.worker import serve
+from utils.evolution.worker import worker_loop
 from utils.run import cli, provenance
 from utils.run.config import Config
 from utils.run.folder import RunFolder, opened
 from utils.run.summaries import of_controller
+from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import write_json
 
+if TYPE_CHECKING:
+    from utils.evolution.state import EvolutionState
+
 
 def evolve(parser: argparse.ArgumentParser) -> int:
-    """Does step 5 for the command line. Inside MPI this process is one rank; else it starts the ranks.
+    """Does step 5 for the command line. Inside MPI this process is one rank, otherwise it starts the ranks.
 
-    Returns the exit code. Raises `UsageError`, in the first rank alone, for whatever a user can put right.
+    Returns the exit code. Raises `UsageError` for bad input, in the first rank only.
     """
     if mpi.inside_mpi():
         _take_part(parser)
@@ -25,7 +30,7 @@ def evolve(parser: argparse.ArgumentParser) -> int:
     config, arguments = cli.configured(parser)
     if arguments.workers < 1:
         raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
-    with opened(config, 5) as run:  # held for the checks only: from here on the orchestrator holds it
+    with opened(config, 5) as run:  # locked for the checks only, then by the orchestrator
         if _check(config, run):
             return 0
     return mpi.launch(arguments.workers, run.controller / "ranks.json")
@@ -33,17 +38,17 @@ def evolve(parser: argparse.ArgumentParser) -> int:
 
 def _take_part(parser: argparse.ArgumentParser) -> None:
     ranks = mpi.Ranks()
-    places = ranks.exchange_pids()
+    pids = ranks.exchange_pids()
     if ranks.rank == 0:
-        _lead(ranks, places, parser)
+        _lead(ranks, pids, parser)
         return
     _, start = ranks.receive()
-    if start is None:  # the orchestrator says why
+    if start is None:  # the orchestrator prints why
         return
-    ranks.abort_on_error(lambda: serve(ranks, *start))
+    ranks.abort_on_error(lambda: worker_loop(ranks, *start))
 
 
-def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> None:
+def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.ArgumentParser) -> None:
     started = False
     try:
         if not ranks.workers:
@@ -52,13 +57,15 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
         with opened(config, 5) as run:
             if _check(config, run):
                 return
-            from utils.evolution.orchestrator import orchestrate  # brings what workers do not need
 
             def lead() -> None:
                 cli.say_how_to_watch(config)
-                write_json(run.controller / "ranks.json", places)
+                write_json(run.controller / "ranks.json", pids)
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
+                compute.start_tensorflow(threads=1)  # takes seconds, in which the workers start
+                from utils.evolution.orchestrator import orchestrate
+
                 with run.timed(5):
                     state = orchestrate(ranks, config, run)
                 cli.summarise(run, 5, _results(state, config, run))
@@ -72,16 +79,17 @@ def _lead(ranks: mpi.Ranks, places: dict, parser: argparse.ArgumentParser) -> No
 
 
 def _check(config: Config, run: RunFolder) -> bool:
-    """Whether there is nothing left to do. Raises `UsageError` if an earlier step is missing or has changed."""
+    """Whether all generations are done. Raises `UsageError` if an earlier step is missing or was done again."""
     from utils.evolution.state import EvolutionState
 
     provenance.check(config, run, 5)
     state = EvolutionState.restore(run.controller)
     if state is None or state.generation < config.controller_num_generation:
         return False
+    compute.start_tensorflow(threads=1)
     from utils.evolution.log import EvolutionLog
 
-    EvolutionLog(config, run).write_files(state)  # the last kill may have come just before
+    EvolutionLog(config, run).write_files(state)  # the run may have been killed before it wrote them
     print(
         f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
         "controller_num_generation to go on"
@@ -90,10 +98,10 @@ def _check(config: Config, run: RunFolder) -> bool:
     return True
 
 
-def _results(state, config: Config, run: RunFolder) -> dict[str, str]:
+def _results(state: "EvolutionState", config: Config, run: RunFolder) -> dict[str, str]:
     return {
         "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {run.controller / 'best.npz'}",
         "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
         "how it learned": str(run.controller / "learning_curve.png"),
-        "its score": "on tracks that have chosen nothing: the next command",
+        "its score": "on tracks that selected nothing: the next command",
     }

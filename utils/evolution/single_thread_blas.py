@@ -1,12 +1,12 @@
-"""Import this before NumPy: a rank's linear algebra then runs in one thread.
+"""Import this before NumPy: linear algebra in this process then runs in one thread.
 
-Ranks share the cores among them, and CMA-ES's last digits must not depend on how many there are.
+Ranks share the cores, and the last digits of CMA-ES must not depend on the number of cores.
 """
 
 import os
 import time
 
-STARTED = time.monotonic()  # of this process, nearly
+STARTED = time.monotonic()  # about when this process started
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"

@@ -1,7 +1,7 @@
-"""Where the evolution stands: everything a killed run needs to go on as if nothing had happened.
+"""The state of the evolution: all that a killed run needs to go on as if nothing had happened.
 
-resume.pkl is a pickle, since CMA-ES's object has no other form. It is read only from the run's own folder, to
-go on with that run: never take one from somebody else. Agents are shared as best.npz, which is no pickle.
+resume.pkl is a pickle, since CMA-ES's object has no other form. It is read only from the run's own folder, to go on
+with that run: never take one from somebody else. Agents are shared as best.npz, which is no pickle.
 """
 
 import json
@@ -20,7 +20,7 @@ from utils.system.files import atomic_write, write_json
 
 
 class GenerationRng:
-    """CMA-ES's source of normal numbers, set anew for each generation, so that a resumed run draws the same."""
+    """CMA-ES's normal numbers, seeded for each generation, so that a resumed run draws the same ones."""
 
     def __init__(self, seed: int):
         self._seed = seed
@@ -34,49 +34,72 @@ class GenerationRng:
 
 
 class EvolutionState:
-    """generation: how many are complete. rows: the log. mean: the parameters in the middle of the population.
-    best: the evaluation that scored best so far, with its parameters, or None."""
+    """start: the parameters around which the first population is drawn, (num_parameters,)."""
 
     def __init__(self, config: Config, start: np.ndarray):
-        """start: the parameters that the first population is drawn around, (num_parameters,)."""
-        self.generation = 0
-        self.rows: list[dict] = []
-        self.fitness: list[list[float]] = []  # each candidate's score, a list a generation
-        self.mean = np.float32(start)
-        self.best: dict | None = None
-        self.draws = GenerationRng(config.draw_seed)
+        self.generation = 0  # how many are complete
+        self.rows: list[dict] = []  # the log
+        self.fitness: list[list[float]] = []  # each candidate's score, a list for each generation
+        self.mean = np.float32(start)  # of the population
+        self.best: dict | None = None  # the best evaluation so far, with its parameters
+        self._scores: list[float] = []  # of the generation that is not complete
+        self.rng = GenerationRng(config.draw_seed)
         options = {
-            "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.draws,
+            "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.rng,
             "seed": np.nan, "verbose": -10, "verb_log": 0,
         }  # fmt: skip
         self.es = cma.CMAEvolutionStrategy(start.tolist(), config.controller_sigma_init, options)
 
     def ask(self) -> np.ndarray:
         """The next population, float64 (population, num_parameters)."""
-        self.draws.begin(self.generation)
+        self.rng.begin(self.generation)
         return np.array(self.es.ask())
 
+    def tell(self, candidates: np.ndarray, scores: np.ndarray) -> None:
+        """Updates CMA-ES and the mean. scores: (population,), the higher the better."""
+        self.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
+        self.mean = np.float32(self.es.mean)
+        self._scores = scores.tolist()
+
+    def complete(self, row: dict) -> None:
+        """Ends the generation. row: of the log."""
+        self.generation += 1
+        self.rows.append(row)
+        self.fitness.append(self._scores)
+        score = row["evaluation_mean"]
+        if score is not None and (self.best is None or score > self.best["evaluation_mean"]):
+            evaluation = {name: value for name, value in row.items() if "evaluation" in name}
+            self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
+
     def save(self, folder: Path) -> None:
-        with atomic_write(folder / "resume.pkl") as aside:
-            aside.write_bytes(pickle.dumps(self))
+        with atomic_write(folder / "resume.pkl") as temporary:
+            temporary.write_bytes(pickle.dumps(self))
         for path in (folder / "parts").glob("[0-9]*.json"):
             if int(path.name.split("_")[0]) < self.generation:
                 path.unlink()
 
     @staticmethod
     def restore(folder: Path) -> "EvolutionState | None":
-        """The state that was saved last, None if there is none. Raises `UsageError` if it is damaged."""
+        """The state that was saved last, None if there is none.
+
+        Raises `UsageError` if it is damaged, or of an older version of this program.
+        """
         path = folder / "resume.pkl"
         if not path.exists():
             return None
         try:
             return pickle.loads(path.read_bytes())
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, ValueError) as error:
+        except (AttributeError, ImportError) as error:
+            raise UsageError(
+                f"{path} was written by another version of this program ({error}): finish this run with that version, "
+                f"or delete {folder} to begin this step again"
+            ) from None
+        except (pickle.UnpicklingError, EOFError, IndexError, ValueError) as error:
             raise UsageError(f"{path} is damaged ({error}); delete {folder} to begin this step again") from None
 
 
 class FinishedTasks:
-    """Results of a generation's parts as they come in, on disk, so that a kill costs at most the parts in flight."""
+    """Results of a generation's tasks as files, so that a kill costs only the tasks in progress."""
 
     def __init__(self, folder: Path, generation: int):
         self._folder, self._generation = folder / "parts", generation

@@ -28,13 +28,13 @@ def _frames(subject: Subject, path: Path) -> None:
 
 
 def _reconstructions(subject: Subject, path: Path) -> None:
-    vision.save_reconstructions(subject.vae, subject.held_out_frames, path)
+    vision.save_reconstructions(subject.codec, subject.held_out_frames, path)
 
 
 def _latent(subject: Subject, path: Path) -> None:
     told = kl_per_dimension(*subject.latents).sum(axis=1)
     full = np.argsort(told)[int(0.9 * len(told))]  # more is in it than in nine of ten
-    vision.save_latent(subject.vae, subject.held_out_frames[full], path)
+    vision.save_latent(subject.codec, subject.held_out_frames[full], path)
 
 
 def _vae_losses(subject: Subject, path: Path) -> None:
@@ -51,11 +51,11 @@ def _rnn_losses(subject: Subject, path: Path) -> None:
 
 
 def _traversal(subject: Subject, path: Path) -> None:
-    vision.save_traversal(subject.vae, *subject.latents, path)
+    vision.save_traversal(subject.codec, subject.held_out_frames, path)
 
 
 def _prior(subject: Subject, path: Path) -> None:
-    vision.save_prior(subject.vae, path)
+    vision.save_prior(subject.codec, path)
 
 
 def _mixture(subject: Subject, path: Path) -> None:
@@ -68,7 +68,7 @@ def _mixture(subject: Subject, path: Path) -> None:
 def _dream(subject: Subject, path: Path) -> None:
     temperature = subject.config.controller_temperature
     memory.save_dream_comparison(
-        subject.vae, subject.rnn, subject.spec.predicts, subject.series, subject.rollout.obs, temperature,
+        subject.codec, subject.rnn, subject.spec.predicts, subject.series, subject.rollout.obs, temperature,
         path,
     )  # fmt: skip
 
@@ -79,23 +79,23 @@ def _learning_curve(subject: Subject, path: Path) -> None:
 
 def _controller(subject: Subject, path: Path) -> None:
     parameters, which = subject.controller
-    control.save_weights(parameters, subject.config, subject.spec, which, path)
+    control.save_weights(parameters, subject.config.controller, subject.spec, which, path)
 
 
 def _ways(subject: Subject, path: Path) -> None:
     parameters, which = subject.controller
     jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, subject.num_episodes)
-    outcomes, ways, lines = evaluate.ways(
+    outcomes, positions, track_lines = evaluate.trajectories(
         subject.agent, parameters, jobs, subject.spec.max_steps, Progress("ways", "episodes")
     )
     scores = [outcome.score for outcome in outcomes]
     episode_noun = subject.spec.episode_noun
     title = (
-        f"Where {len(jobs)} episodes went, {episode_noun}s {jobs[0].env_seed} to {jobs[-1].env_seed}, the worst first; above "
-        f"each its score, {np.mean(scores):.0f} +- {np.std(scores):.0f} in all;\n"
+        f"Where {len(jobs)} episodes went, {episode_noun}s {jobs[0].env_seed} to {jobs[-1].env_seed}, the worst first; "
+        f"above each its score, {np.mean(scores):.0f} +- {np.std(scores):.0f} in all;\n"
         f"x: where it ended ({which})"
     )
-    control.save_ways(ways, lines, scores, title, path)
+    control.save_trajectories(positions, track_lines, scores, title, path)
 
 
 FIGURES = {

@@ -5,34 +5,29 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from models.controller import Controller
 from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
-from utils.run.config import Config
 
 
-def save_weights(parameters: np.ndarray, config: Config, spec: EnvironmentSpec, title: str, path: Path) -> None:
+def save_weights(parameters: np.ndarray, controller: Controller, spec: EnvironmentSpec, title: str, path: Path) -> None:
     """parameters: float32 (num_parameters,), as `models.controller` lays them out. A row for each action, a picture
     for each of z, h and c that the controller reads; all on one scale."""
-    sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
-    names = spec.action_names
-    features = sum(sizes[name] for name in config.controller_inputs)
-    weights = parameters[: features * len(names)].reshape(features, len(names))
-    biases = parameters[features * len(names) :]
-    parts = np.split(weights, np.cumsum([sizes[name] for name in config.controller_inputs])[:-1])
-    height = 8 if features <= 400 else 16
-    shapes = [(height, -(-sizes[name] // height)) for name in config.controller_inputs]
+    names, (weights, biases) = spec.action_names, controller.split(parameters)
+    height = 8 if controller.num_features <= 400 else 16
+    shapes = [(height, -(-len(part) // height)) for part in weights.values()]
     drawn, panels = figure(
         2.2 + 0.16 * sum(columns for _, columns in shapes) + len(shapes),
         1.0 + len(names) * (0.55 + 0.16 * height),
-        len(names), len(parts), width_ratios=[columns for _, columns in shapes],
+        len(names), len(weights), width_ratios=[columns for _, columns in shapes],
     )  # fmt: skip
-    most = float(np.percentile(np.abs(weights), 99.5))
+    largest = float(np.percentile(np.abs(np.concatenate(list(weights.values()))), 99.5))
     for row, action in enumerate(names):
-        for column, (part, shape, name) in enumerate(zip(parts, shapes, config.controller_inputs)):
+        for column, (name, part) in enumerate(weights.items()):
             axes = panels[row, column]
-            cells = np.full(shape[0] * shape[1], np.nan)
-            cells[: len(part)] = part[:, row]
-            picture = axes.imshow(cells.reshape(shape), cmap="PuOr", vmin=-most, vmax=most)
+            cells = np.full(shapes[column], np.nan)
+            cells.flat[: len(part)] = part[:, row]
+            picture = axes.imshow(cells, cmap="PuOr", vmin=-largest, vmax=largest)
             axes.set_xticks([]), axes.set_yticks([])
             if row == 0:
                 axes.set_title(f"{name} ({len(part)})")
@@ -46,32 +41,36 @@ def save_weights(parameters: np.ndarray, config: Config, spec: EnvironmentSpec, 
     save(drawn, path)
 
 
-def save_ways(
-    ways: list[np.ndarray], track_lines: list[np.ndarray], scores: list[float], title: str, path: Path
+def save_trajectories(
+    trajectories: list[np.ndarray], track_lines: list[np.ndarray], scores: list[float], title: str, path: Path
 ) -> None:
     """Where episodes went, the worst first.
 
-    ways: of each episode where it was at each step, float (steps, 2); track_lines: what it was on, as a line to be drawn,
-    (points, 2); scores: one each. Where track_lines are empty, there is one way to go, to and fro: it is shown over time.
+    trajectories: the positions of each episode, float (steps, 2).
+    track_lines: the line of each episode's track, (points, 2). Without lines, the agent moves to and fro only, and its
+        position is shown over time.
+    scores: of each episode.
     """
-    order, on_courses = np.argsort(scores), all(len(episode_noun) for episode_noun in track_lines)
+    order, on_tracks = np.argsort(scores), all(len(line) for line in track_lines)
     columns = int(np.ceil(np.sqrt(len(order))))
     rows = -(-len(order) // columns)
     drawn, panels = figure(
-        max(8.5, 1.16 * columns + 1), 1.3 * rows + 0.9, rows, columns, sharex=not on_courses, sharey=not on_courses
+        max(8.5, 1.16 * columns + 1), 1.3 * rows + 0.9, rows, columns, sharex=not on_tracks, sharey=not on_tracks
     )
     for axes in panels.ravel()[len(order) :]:
         axes.axis("off")
-    to_and_fro = np.ptp(np.concatenate(ways), axis=0).argmax()
+    to_and_fro = np.ptp(np.concatenate(trajectories), axis=0).argmax()
     for axes, episode in zip(panels.ravel(), order):
-        if on_courses:
-            heat = _draw_on_course(axes, ways[episode], track_lines[episode])
+        if on_tracks:
+            heat = _draw_on_track(axes, trajectories[episode], track_lines[episode])
         else:
-            axes.plot(ways[episode][:, to_and_fro], lw=0.8, color=BLUE)
-            axes.plot(len(ways[episode]) - 1, ways[episode][-1, to_and_fro], "x", ms=5, mew=1.5, color=ORANGE)
+            axes.plot(trajectories[episode][:, to_and_fro], lw=0.8, color=BLUE)
+            axes.plot(
+                len(trajectories[episode]) - 1, trajectories[episode][-1, to_and_fro], "x", ms=5, mew=1.5, color=ORANGE
+            )
             axes.grid(alpha=0.3)
         axes.set_title(f"{scores[episode]:.0f}", fontsize=9, pad=2)
-    if on_courses:
+    if on_tracks:
         drawn.colorbar(heat, ax=panels, label="steps spent at a place", extend="max", shrink=0.5, aspect=30)
     else:
         drawn.supxlabel("step", fontsize=11)
@@ -80,18 +79,18 @@ def save_ways(
     save(drawn, path)
 
 
-def _draw_on_course(axes, way: np.ndarray, episode_noun: np.ndarray):
-    """A heat map of `way` on the grey line `episode_noun`, both to one scale that fits them."""
-    extent = np.concatenate([way, episode_noun])
+def _draw_on_track(axes, positions: np.ndarray, track_line: np.ndarray):
+    """A heat map of `positions` on the grey line `track_line`, both to one scale that fits them."""
+    extent = np.concatenate([positions, track_line])
     low, high = extent.min(axis=0), extent.max(axis=0)
     centre, half, cells = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6, 40
     edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
-    steps, _, _ = np.histogram2d(*way.T, bins=edges)
-    axes.plot(*episode_noun.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
+    steps, _, _ = np.histogram2d(*positions.T, bins=edges)
+    axes.plot(*track_line.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
     heat = axes.pcolormesh(
         *edges, np.where(steps > 0, steps, np.nan).T, cmap="viridis_r", norm=LogNorm(1, 100), zorder=2, rasterized=True
     )
-    axes.plot(*way[-1], "x", ms=5, mew=1.5, color=ORANGE, zorder=3)
+    axes.plot(*positions[-1], "x", ms=5, mew=1.5, color=ORANGE, zorder=3)
     axes.set_xlim(edges[0][0], edges[0][-1]), axes.set_ylim(edges[1][0], edges[1][-1])
     axes.set_aspect("equal")
     axes.axis("off")

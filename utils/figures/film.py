@@ -1,7 +1,9 @@
 """Films of an agent: the world as a person sees it beside what V sees and makes of it, with action and reward."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,7 +12,9 @@ from utils.figures.style import FAINT, INK, NEGATIVE, POSITIVE, font
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write
 
-STEPS_PER_FRAME = 2  # every second step is shown
+if TYPE_CHECKING:
+    from utils.agent.evaluate import Frame
+
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 SIZE = (816, 480)  # even, as MP4 wants it
@@ -19,42 +23,26 @@ _SIDE, _SIDE_X = 176, 620
 _FONT = font(13)
 
 
-@dataclass
-class Moment:
-    """One step of an episode. view: uint8 (height, width, 3), as a person sees it; obs and reconstruction:
-    uint8 (64, 64, 3), obs None in a dream, where there is nothing to see; action: float32 (action_size,); reward of
-    this step and score with it; step from 1; note: lines about a dream."""
-
-    view: np.ndarray
-    obs: np.ndarray | None
-    reconstruction: np.ndarray
-    action: np.ndarray
-    reward: float
-    score: float
-    step: int
-    note: str = ""
-
-
-def compose(moment: Moment, action_names: tuple[str, ...]) -> Image.Image:
+def compose(frame: Frame, action_names: tuple[str, ...]) -> Image.Image:
     """One picture of the film, 816 x 480."""
-    frame = Image.new("RGB", SIZE, "white")
-    draw = ImageDraw.Draw(frame)
-    frame.paste(_fitted(moment.view, _VIEW[2:]), _VIEW[:2])
-    shown = [(0, "what V sees", moment.obs), (200, "what V makes of it", moment.reconstruction)]
-    if moment.obs is None:  # view is already what V makes of z
+    image = Image.new("RGB", SIZE, "white")
+    draw = ImageDraw.Draw(image)
+    image.paste(_fitted(frame.view, _VIEW[2:]), _VIEW[:2])
+    shown = [(0, "what V sees", frame.obs), (200, "what V makes of it", frame.reconstruction)]
+    if frame.obs is None:  # view is already what V makes of z
         shown = []
-        draw.multiline_text((_SIDE_X, 8), moment.note, fill=INK, font=_FONT, spacing=8)
+        draw.multiline_text((_SIDE_X, 8), frame.note, fill=INK, font=_FONT, spacing=8)
     for top, title, picture in shown:
         draw.text((_SIDE_X, top + 3), title, fill=INK, font=_FONT)
         scaled = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
-        frame.paste(scaled, (_SIDE_X, top + 24))
-    for index, (name, value) in enumerate(zip(action_names, moment.action)):
+        image.paste(scaled, (_SIDE_X, top + 24))
+    for index, (name, value) in enumerate(zip(action_names, frame.action)):
         _bar(draw, 12 + index * 150, name, float(value))
-    draw.text((12 + 150 * len(action_names), 408), f"reward {moment.reward:+.1f}", fill=INK, font=_FONT)
-    draw.text((_SIDE_X, 408), f"score {moment.score:.0f}", fill=INK, font=font(22))
-    draw.text((_SIDE_X, 444), f"step {moment.step}", fill=INK, font=_FONT)
-    _bar(draw, 12 + 150 * len(action_names), "", float(np.clip(moment.reward / 4, -1, 1)))
-    return frame
+    draw.text((12 + 150 * len(action_names), 408), f"reward {frame.reward:+.1f}", fill=INK, font=_FONT)
+    draw.text((_SIDE_X, 408), f"score {frame.score:.0f}", fill=INK, font=font(22))
+    draw.text((_SIDE_X, 444), f"step {frame.step}", fill=INK, font=_FONT)
+    _bar(draw, 12 + 150 * len(action_names), "", float(np.clip(frame.reward / 4, -1, 1)))
+    return image
 
 
 def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:

@@ -6,17 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from models.mdn_rnn import MDNRNN
-from models.vae import VAE
+from models.vae import FrameCodec
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_parameters
+from utils.agent.checkpoints import load_controller, load_rnn, load_vae
+from utils.data.encode import to_series
 from utils.environments import get_spec
-from utils.figures import vision
 from utils.run import episodes
 from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent, check_rnn
-from utils.training.train_rnn import load_rnn
-from utils.training.train_vae import load_vae
 
 MOST_FRAMES = 1000  # held-out ones that figures of V look at
 
@@ -33,9 +31,9 @@ class Subject:
         self.num_episodes, self.dimension = num_episodes, dimension
 
     @cached_property
-    def vae(self) -> VAE:
+    def codec(self) -> FrameCodec:
         self.run.require_vae()
-        return load_vae(self.config, self.run)
+        return FrameCodec(load_vae(self.config, self.run))
 
     @cached_property
     def rnn(self) -> MDNRNN:
@@ -51,7 +49,7 @@ class Subject:
     @cached_property
     def controller(self) -> tuple[np.ndarray, str]:
         """Its weights, float32 (num_parameters,), and which one it is in words."""
-        return load_parameters(self.run, self.agent.num_parameters)
+        return load_controller(self.config, self.run)
 
     @cached_property
     def _held_out_paths(self) -> list[Path]:
@@ -67,8 +65,7 @@ class Subject:
     @cached_property
     def series(self) -> Series:
         """Of `rollout`."""
-        mu, logvar = vision.encode(self.vae, self.rollout.obs)
-        return Series(mu, logvar, self.rollout.action, self.rollout.reward, self.rollout.done)
+        return to_series(self.rollout, self.codec)
 
     @cached_property
     def held_out_frames(self) -> np.ndarray:
@@ -78,4 +75,4 @@ class Subject:
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:
         """mu and logvar of `held_out_frames`, float32 (n, z_size)."""
-        return vision.encode(self.vae, self.held_out_frames)
+        return self.codec.encode(self.held_out_frames)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from models.dream import Dream
+from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN, end_probability
-from models.vae import VAE, obs_from_images, sample_z
+from models.vae import FrameCodec, sample_z
 from utils.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
 from utils.run.episodes import Series
 
@@ -28,7 +28,7 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     z = drawn_z(series)
     reward_or_done = getattr(series, predicts).astype(np.float32)
     before = np.r_[np.float32(0), reward_or_done[:-1]]
-    outputs = rnn(np.concatenate([z, series.action, before[:, None]], axis=1)[None])
+    outputs = rnn(rnn.inputs(z, series.action, before)[None])
     mixture, prediction = rnn.split(outputs[0])
     first = max(0, len(z) - 1 - STEPS)
     if not series.done[-1]:  # nothing is as worth seeing as the end
@@ -79,10 +79,10 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
 def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float) -> np.ndarray:
     """`count` dreams that begin with the first z of an episode and are given its actions: z, float32
     (count, steps + 1, z_size), NaN after a dream's end."""
-    dream = Dream(rnn, predicts)
-    step = tf.function(dream.step, autograph=False)
+    model = DreamModel(rnn, predicts)
+    step = tf.function(model.step, autograph=False)
     rng = np.random.default_rng(0)
-    state = dream.begin(np.repeat(drawn_z(series)[:1], count, axis=0))
+    state = model.begin(np.repeat(drawn_z(series)[:1], count, axis=0))
     lived, alive = [state.z.numpy()], np.ones((count, 1), bool)
     shape = (count, rnn.z_size)
     for t in range(steps):
@@ -95,7 +95,13 @@ def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: i
 
 
 def save_dream_comparison(
-    vae: VAE, rnn: MDNRNN, predicts: str, series: Series, obs: np.ndarray | None, temperature: float, path: Path
+    codec: FrameCodec,
+    rnn: MDNRNN,
+    predicts: str,
+    series: Series,
+    obs: np.ndarray | None,
+    temperature: float,
+    path: Path,
 ) -> None:
     """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`; if they are None, what V makes of its z. Dreams
     that start as it did and go on by themselves with its actions, below it."""
@@ -109,9 +115,6 @@ def save_dream_comparison(
         f"(temperature {temperature:g})",
     )
 
-    def picture(z: np.ndarray) -> np.ndarray:
-        return obs_from_images(vae.decode(z[None], training=False))[0]
-
     for row in range(DREAMS + 1):
         y = Sheet.TITLE + 22 + row * (SIDE + Sheet.GAP)
         reality = "reality" if obs is not None else "seen by V"
@@ -120,9 +123,9 @@ def save_dream_comparison(
             x = Sheet.MARGIN + 76 + column * (SIDE + Sheet.GAP)
             if row == 0:
                 sheet.text(x, Sheet.TITLE, f"step {t}")
-                sheet.paste(x, y, obs[t] if obs is not None else picture(series.mu[t]), SIDE)
+                sheet.paste(x, y, obs[t] if obs is not None else codec.decode(series.mu[t][None])[0], SIDE)
             elif np.isfinite(lived[row - 1, t]).all():
-                sheet.paste(x, y, picture(lived[row - 1, t]), SIDE)
+                sheet.paste(x, y, codec.decode(lived[row - 1, t][None])[0], SIDE)
             else:
                 sheet.text(x + SIDE // 2, y + SIDE // 2, "ended", anchor="mm")
     save(sheet, path)

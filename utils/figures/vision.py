@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models.vae import VAE, images_from_obs, kl_per_dimension, obs_from_images, sample_z
+from models.vae import FrameCodec, kl_per_dimension, sample_z
 from utils.figures.style import BLUE, GREY, ORANGE, Sheet, figure, save
 
-SIDE, BATCH = 128, 200
+SIDE = 128
 
 
-def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path, shown: int = 24) -> None:
+def save_reconstructions(codec: FrameCodec, obs: np.ndarray, path: Path, shown: int = 24) -> None:
     """obs: uint8 (n, 64, 64, 3), held out. Of them `shown`, evenly from the best to the worst reconstruction."""
-    made = _decode(vae, encode(vae, obs)[0])
+    made = codec.decode(codec.encode(obs)[0])
     error = np.square((obs.astype(np.float32) - made) / 255).sum(axis=(1, 2, 3))
     order = np.argsort(error)[np.linspace(0, len(obs) - 1, min(shown, len(obs))).round().astype(int)]
     columns = 8
@@ -31,12 +31,12 @@ def save_reconstructions(vae: VAE, obs: np.ndarray, path: Path, shown: int = 24)
     save(sheet, path)
 
 
-def save_latent(vae: VAE, obs: np.ndarray, path: Path, samples: int = 6) -> None:
+def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6) -> None:
     """obs: uint8 (64, 64, 3), one frame. Its mu and logvar, and what several z drawn from them decode to."""
-    mu, logvar = (array[0] for array in encode(vae, obs[None]))
+    mu, logvar = (array[0] for array in codec.encode(obs[None]))
     noise = np.random.default_rng(0).standard_normal((samples, len(mu)), np.float32)
     z = np.concatenate([mu[None], np.asarray(sample_z(mu, logvar, noise))])
-    pictures = [obs, *_decode(vae, z)]
+    pictures = [obs, *codec.decode(z)]
     titles = ["what V sees", "the mean of z", *("a sample of z",) * samples]
     drawn, _ = figure(13, 6.4)
     drawn.clear()
@@ -63,9 +63,10 @@ def save_latent(vae: VAE, obs: np.ndarray, path: Path, samples: int = 6) -> None
     save(drawn, path)
 
 
-def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, values: int = 9) -> None:
-    """mu, logvar: float32 (n, z_size), of many frames. Each dimension goes from its 1st to its 99th percentile while
+def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int = 9) -> None:
+    """obs: uint8 (n, 64, 64, 3), many frames. Each dimension goes from its 1st to its 99th percentile while
     the others stay at those of a usual frame; those that tell most of a frame come first."""
+    mu, logvar = codec.encode(obs)
     told = kl_per_dimension(mu, logvar).mean(axis=0)
     order = np.argsort(-told)
     of_a_frame = np.square(mu).sum(axis=1)
@@ -88,16 +89,15 @@ def save_traversal(vae: VAE, mu: np.ndarray, logvar: np.ndarray, path: Path, val
         sheet.text(x, y + 4, f"z {dimension}", 14)
         sheet.text(x, y + 24, f"KL {told[dimension]:.2f} nats", 12)
         sheet.text(x, y + 41, f"{low[dimension]:.1f} to {high[dimension]:.1f}", 12)
-        for column, picture in enumerate(_decode(vae, z)):
+        for column, picture in enumerate(codec.decode(z)):
             sheet.paste(x + label + column * (side + 2), y, picture, side)
     save(sheet, path)
 
 
-def save_prior(vae: VAE, path: Path, seed: int = 0) -> None:
+def save_prior(codec: FrameCodec, path: Path, seed: int = 0) -> None:
     """Decodes z drawn from the standard normal distribution that V was drawn towards."""
     rows, columns = 5, 10
-    z_size = vae.decode.input_shape[-1]
-    pictures = _decode(vae, np.random.default_rng(seed).standard_normal((rows * columns, z_size), np.float32))
+    pictures = codec.decode(np.random.default_rng(seed).standard_normal((rows * columns, codec.z_size), np.float32))
     sheet = Sheet(
         2 * Sheet.MARGIN + columns * (SIDE + Sheet.GAP), Sheet.TITLE + rows * (SIDE + Sheet.GAP) + Sheet.GAP,
         "Places where nobody was: z drawn from the prior, a standard normal distribution, and decoded",
@@ -109,19 +109,3 @@ def save_prior(vae: VAE, path: Path, seed: int = 0) -> None:
             picture, SIDE,
         )  # fmt: skip
     save(sheet, path)
-
-
-def encode(vae: VAE, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """obs: uint8 (n, 64, 64, 3). mu and logvar, float32 (n, z_size)."""
-    parts = [
-        vae.encode_mu_logvar(images_from_obs(obs[i : i + BATCH]), training=False) for i in range(0, len(obs), BATCH)
-    ]
-    mu, logvar = (np.concatenate(part) for part in zip(*parts))
-    return mu, logvar
-
-
-def _decode(vae: VAE, z: np.ndarray) -> np.ndarray:
-    """z: float32 (n, z_size). Pictures, uint8 (n, 64, 64, 3)."""
-    return np.concatenate(
-        [obs_from_images(vae.decode(z[i : i + BATCH], training=False)) for i in range(0, len(z), BATCH)]
-    )

@@ -1,4 +1,4 @@
-"""A live window to watch and to play in, by pygame. With SDL_VIDEODRIVER=dummy it runs without a display."""
+"""A window in which one watches and plays, with pygame. SDL_VIDEODRIVER=dummy runs it without a display."""
 
 import pygame
 
@@ -7,7 +7,7 @@ from utils.figures.film import SIZE, compose
 from utils.play.game import Game
 from utils.system.errors import UsageError
 
-HEAT = 1.1  # a key press makes the dream hotter by this factor
+FACTOR = 1.1  # of the temperature, for each key press
 
 
 class Closed(Exception):
@@ -15,7 +15,7 @@ class Closed(Exception):
 
 
 class Window:
-    """Shows a game as it is played, in real time, and hands it the keys. Raises `UsageError` without a display."""
+    """Shows a game in real time and passes the keys on to it. Raises `UsageError` if there is no display."""
 
     def __init__(self, title: str, spec: EnvironmentSpec):
         try:
@@ -25,8 +25,9 @@ class Window:
             self._screen = pygame.display.set_mode(SIZE)
         except pygame.error as error:
             raise UsageError(f"--window: no display ({error}); use --film FILE on a machine without one") from None
-        self._title, self._description = title, spec
-        self._clock, self._held = pygame.time.Clock(), set()
+        self._title, self._spec = title, spec
+        self._clock = pygame.time.Clock()
+        self._held: set[int] = set()
 
     def run(self, game: Game, episodes: int) -> None:
         """Plays until so many episodes are over or the window is closed."""
@@ -34,12 +35,12 @@ class Window:
             while len(game.scores) < episodes:
                 self._handle_keys(game)
                 held = (key in self._held for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN))
-                moment, _ = game.step(self._description.keyboard_action(*held))
-                frame = compose(moment, self._description.action_names)
-                self._screen.blit(pygame.image.frombuffer(frame.tobytes(), frame.size, "RGB"), (0, 0))
+                frame, _ = game.step(self._spec.keyboard_action(*held))
+                image = compose(frame, self._spec.action_names)
+                self._screen.blit(pygame.image.frombuffer(image.tobytes(), image.size, "RGB"), (0, 0))
                 pygame.display.set_caption(f"{self._title}: {game.mode}")
                 pygame.display.flip()
-                self._clock.tick(self._description.steps_per_second)
+                self._clock.tick(self._spec.steps_per_second)
         except Closed:
             pass
         finally:
@@ -47,7 +48,7 @@ class Window:
             pygame.display.quit()
 
     def _handle_keys(self, game: Game) -> None:
-        actions = {pygame.K_m: game.switch_controller, pygame.K_r: game.restart, pygame.K_d: game.flip}
+        actions = {pygame.K_m: game.switch_controller, pygame.K_r: game.restart, pygame.K_d: game.switch_environment}
         for event in pygame.event.get():
             key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else None
             if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and key in (pygame.K_ESCAPE, pygame.K_q)):
@@ -56,7 +57,7 @@ class Window:
                 self._held.discard(key)
             elif event.type == pygame.KEYDOWN:
                 if event.mod & pygame.KMOD_SHIFT and key in (pygame.K_UP, pygame.K_DOWN):
-                    game.heat(HEAT if key == pygame.K_UP else 1 / HEAT)
+                    game.scale_temperature(FACTOR if key == pygame.K_UP else 1 / FACTOR)
                 elif key in actions:
                     actions[key]()
                 else:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from models.controller import Controller
 from utils.environments import get_spec
 from utils.system import seeding
 from utils.system.errors import UsageError
@@ -135,10 +136,11 @@ class Config(BaseModel):
         return self.controller_num_worker * self.controller_num_worker_trial
 
     @property
-    def num_features(self) -> int:
-        """What C reads: 288 numbers, of z and h at the chapter's sizes."""
+    def controller(self) -> Controller:
+        """C of this run, without its parameters."""
         sizes = {"z": self.z_size, "h": self.rnn_size, "c": self.rnn_size}
-        return sum(sizes[name] for name in self.controller_inputs)
+        inputs = {name: sizes[name] for name in self.controller_inputs}
+        return Controller(inputs, get_spec(self.env_name).activations, self.controller_bias)
 
     @property
     def episode_stages(self) -> dict[int, int]:

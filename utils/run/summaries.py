@@ -1,11 +1,12 @@
 """What came of a step or of some episodes: at the end of a script, in logs, figures and the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from utils.run.config import Config
 
+STATISTICS: dict[str, Callable] = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
 IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
 
 
@@ -45,7 +46,6 @@ def num_episodes(config: Config) -> str:
     return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")
 
 
-def statistics(scores: Sequence[float]) -> dict[str, float]:
-    """mean, std (of the population), min and max."""
-    functions = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
-    return {name: float(function(scores)) for name, function in functions.items()}
+def statistics(scores: Sequence[float], prefix: str = "") -> dict[str, float]:
+    """mean, std (of the population), min and max, by these names behind `prefix`."""
+    return {prefix + name: float(function(scores)) for name, function in STATISTICS.items()}

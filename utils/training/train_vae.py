@@ -1,34 +1,35 @@
-"""Step 2's work: V learns to see from frames streamed from the rollouts."""
+"""Step 2's work: V learns from frames that are streamed from the rollouts."""
 
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models.vae import VAE, build_vae, images_from_obs, sample_z, vae_losses
+from models.vae import VAE, FrameCodec, images_from_obs, sample_z, vae_losses
+from utils.agent.checkpoints import load_weights, new_vae
 from utils.data.frames import FrameStream, prefetched
 from utils.figures import vision
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.folder import RunFolder, previous
-from utils.system import compute, seeding
+from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
-from utils.training.trainer import Training, load_weights
+from utils.training.trainer import Training
 
-HELD_OUT_FRAMES = 1000  # that the held-out losses are measured on
+HELD_OUT_FRAMES = 1000  # for the held-out losses
 LOGS_PER_EPOCH = 5
 
 
-def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float]:
-    """Trains V up to `vae_num_epoch` epochs and writes weights, log and pictures. Returns the last log row.
+def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float | None]:
+    """Trains V for `vae_num_epoch` epochs and writes weights, log and pictures. Returns the last row of the log.
 
     0 epochs: V of the previous run is taken over as it is.
     """
-    paths = run.rollout_paths(config)
-    training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
+    training_paths, held_out_paths = episodes.split(run.rollout_paths(config), config.held_out_fraction)
     stream = FrameStream(training_paths, config.vae_batch_size, config.vae_shuffle_frames, config.draw_seed)
     if stream.num_frames < config.vae_batch_size:
         raise UsageError(f"{stream.num_frames} frames do not fill a batch of vae_batch_size {config.vae_batch_size}")
@@ -36,7 +37,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     frames = 3 * min(config.vae_shuffle_frames, stream.num_frames)
     say_memory("pools of frames", frames * 64 * 64 * 3)
     keras.utils.set_random_seed(config.seed)
-    vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
+    vae = new_vae(config)
     train_step, optimizer = make_train_step(vae, config)
     variables = vae.vae.trainable_variables + optimizer.variables
     held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
@@ -44,9 +45,9 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     training = Training(
         run.vae, variables, num_logs, config.checkpoint_seconds,
         {
-            "reconstructions": lambda path: vision.save_reconstructions(vae, held_out_obs, path),
-            "traversal": lambda path: vision.save_traversal(vae, *vision.encode(vae, held_out_obs), path),
-            "prior": lambda path: vision.save_prior(vae, path),
+            "reconstructions": lambda path: vision.save_reconstructions(FrameCodec(vae), held_out_obs, path),
+            "traversal": lambda path: vision.save_traversal(FrameCodec(vae), held_out_obs, path),
+            "prior": lambda path: vision.save_prior(FrameCodec(vae), path),
         },
     )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
@@ -64,15 +65,17 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     return training.last_row()
 
 
-def make_train_step(vae: VAE, config: Config):
-    """A compiled step, (uint8 obs, int64 step) to losses, which draws z from (seed, step); and its optimiser."""
+def make_train_step(
+    vae: VAE, config: Config
+) -> tuple[Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]], keras.optimizers.Optimizer]:
+    """A compiled step, of uint8 obs and an int64 step to losses, and its optimiser. The step seeds the draws of z."""
     rate = keras.optimizers.schedules.ExponentialDecay(config.vae_learning_rate, 1, config.vae_learning_rate_decay)
     optimizer = keras.optimizers.Adam(rate)
     variables = vae.vae.trainable_variables
     optimizer.build(variables)
 
     @tf.function
-    def train_step(obs, step):
+    def train_step(obs: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
         images = images_from_obs(obs)
         noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.draw_seed, step]))
         with tf.GradientTape() as tape:
@@ -87,7 +90,7 @@ def make_train_step(vae: VAE, config: Config):
 
 
 def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
-    """The loss that is trained, on held-out frames, with the same draws of z each time."""
+    """The training loss on held-out frames, with the same draws of z each time."""
     losses, rng = [], seeding.generator(config.seed, "held-out draws")
     for begin in range(0, len(obs), 100):
         images = images_from_obs(obs[begin : begin + 100])
@@ -96,10 +99,3 @@ def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
         losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
     reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
     return {"reconstruction": float(reconstruction), "kl": float(kl)}
-
-
-def load_vae(config: Config, run: RunFolder) -> VAE:
-    """The trained V of a run, for seeing with."""
-    vae = build_vae(config.z_size, compute.precision(config.vae_precision), config.seed)
-    load_weights(vae.vae, run.vae_weights)
-    return vae

@@ -1,12 +1,15 @@
-"""What training V and training M have in common: a loop that can be killed at any moment and goes on."""
+"""The training loop of V and M, which can be killed at any moment and goes on."""
 
 import json
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,20 +23,20 @@ from utils.system.progress import Progress
 class Training:
     """Steps, log and resumable state of one network, in `folder`.
 
-    state.npz   every variable of network and optimiser, the step, the log so far, sums for the log's next row
-    log.csv     `num_logs` rows in all; the same goes to TensorBoard
-    NAME.png    what pictures[NAME] draws of the network now and then and at the end; the same goes to TensorBoard
+    state.npz   every variable of network and optimiser, the step, the log so far, sums for the next row of the log
+    log.csv     `num_logs` rows in all, which TensorBoard shows as well
+    NAME.png    drawn by pictures[NAME] now and then and at the end; TensorBoard shows them as well
     """
 
     def __init__(
-        self, folder: Path, variables: list, num_logs: int, checkpoint_seconds: float,
+        self, folder: Path, variables: list[Any], num_logs: int, checkpoint_seconds: float,
         pictures: dict[str, Callable[[Path], None]],
     ):  # fmt: skip
         self._folder, self._variables, self._num_logs = folder, variables, num_logs
         self._pictures = {folder / f"{name}.png": draw for name, draw in pictures.items()}
         self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | None]] = []
         self.step = 0
         self._sums: dict[str, float] = {}  # of each loss, over the `_count` steps since the last row
         self._count = 0
@@ -45,7 +48,7 @@ class Training:
         try:
             with np.load(self._path, allow_pickle=False) as state:
                 self.step, self.rows = int(state["step"]), json.loads(str(state["rows"]))
-                if "sums" in state:  # else an older version has written it
+                if "sums" in state:  # an older version did not write it
                     self._sums, self._count = json.loads(str(state["sums"])), int(state["count"])
                 for index, variable in enumerate(self._variables):
                     variable.assign(state[f"variable_{index}"])
@@ -55,12 +58,12 @@ class Training:
             ) from None
 
     def save(self, drawing: bool) -> None:
-        """State first, as one file; tables, pictures and TensorBoard only show what is in it."""
+        """Writes the state as one file first. Table, pictures and TensorBoard only show what is in it."""
         arrays = {f"variable_{index}": np.asarray(v) for index, v in enumerate(self._variables)}
         sums = {"sums": json.dumps(self._sums), "count": self._count}
         write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **sums, **arrays)
         self._write_table()
-        with self._writer.as_default():
+        with self._tensorboard.as_default():
             for row in self.rows[self._logged :]:
                 for name, value in row.items():
                     if name != "step":
@@ -70,14 +73,18 @@ class Training:
                 for path in self._pictures:
                     png = tf.io.decode_png(path.read_bytes(), channels=3)
                     tf.summary.image(f"{self._folder.name}/{path.stem}", png[None], step=self.step)
-        self._writer.flush()
+        self._tensorboard.flush()
         self._logged = len(self.rows)
+
+    @cached_property
+    def _tensorboard(self) -> tf.summary.SummaryWriter:
+        return tf.summary.create_file_writer(str(self._folder / "tensorboard"))
 
     def _draw(self) -> None:
         for path, draw in self._pictures.items():
             draw(path)
 
-    def _outdated(self, path: Path) -> bool:
+    def _is_outdated(self, path: Path) -> bool:
         return not path.exists() or path.stat().st_mtime < self._path.stat().st_mtime
 
     def _write_table(self) -> None:
@@ -85,44 +92,32 @@ class Training:
             write_csv(self._folder / "log.csv", self.rows[0], (row.values() for row in self.rows))
 
     def run(
-        self,
-        total_steps: int,
-        batches: Iterable,
-        train_step: Callable[..., dict[str, tf.Tensor]],
-        held_out: Callable[[], dict[str, float]],
-        progress: Progress,
-        items_per_step: int,
-    ) -> None:
-        """Trains up to `total_steps`. train_step(batch, step) returns losses; held_out() returns losses."""
+        self, total_steps: int, batches: Iterable, train_step: Callable[..., dict[str, tf.Tensor]],
+        held_out: Callable[[], dict[str, float]], progress: Progress, items_per_step: int,
+    ) -> None:  # fmt: skip
+        """Trains up to `total_steps`.
+
+        train_step: of a batch and the number of the step, to losses.
+        held_out: returns losses.
+        items_per_step: counted by `progress`.
+        """
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
-            self._write_table()  # the last kill may have come just before
-            if any(self._outdated(path) for path in self._pictures):
+            self._write_table()  # the run may have been killed before it wrote the table
+            if any(self._is_outdated(path) for path in self._pictures):
                 self._draw()
             return
-        self._writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         progress.start(total_steps * items_per_step, self.step * items_per_step)
         first = self.step
         saved = drawn = began = time.monotonic()
         for batch in batches:
             losses = {name: float(v) for name, v in train_step(batch, tf.constant(self.step, tf.int64)).items()}
-            if not all(math.isfinite(value) for value in losses.values()):
-                raise UsageError(
-                    f"training diverged after step {self.step}: {losses}; delete {self._folder} and begin this step "
-                    "again with a lower learning rate"
-                )
-            self.step += 1
-            self._count += 1
-            for name, value in losses.items():
-                self._sums[name] = self._sums.get(name, 0.0) + value
+            self._count_step(losses)
             progress.advance(items_per_step, **losses)
             if self.step * self._num_logs // total_steps > (self.step - 1) * self._num_logs // total_steps:
-                row = {name: round(total / self._count, 5) for name, total in self._sums.items()}
-                row |= {f"held_out_{name}": round(value, 5) for name, value in held_out().items()}
                 seconds = (time.monotonic() - began) / (self.step - first)
-                row |= {"per_second": round(items_per_step / seconds, 1), "step_seconds": round(seconds, 5)}
-                self.rows.append({"step": self.step, **row})
-                self._sums, self._count, began, first = {}, 0, time.monotonic(), self.step
+                self._log(held_out(), seconds, items_per_step)
+                began, first = time.monotonic(), self.step
             last = self.step == total_steps
             if last or time.monotonic() - saved > self._checkpoint_seconds:
                 drawing = last or time.monotonic() - drawn > PICTURE_SECONDS
@@ -133,45 +128,54 @@ class Training:
                 break
         progress.close()
 
-    def last_row(self) -> dict[str, float]:
-        """The last row of the log. Raises `UsageError` when training ended before its first."""
+    def _count_step(self, losses: dict[str, float]) -> None:
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise UsageError(
+                f"training diverged after step {self.step}: {losses}; delete {self._folder} and begin this step "
+                "again with a lower learning rate"
+            )
+        self.step += 1
+        self._count += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def _log(self, held_out: dict[str, float], seconds: float, items_per_step: int) -> None:
+        """Adds a row. seconds: of a step."""
+        row: dict[str, float | None] = {"step": self.step}
+        row |= {name: round(total / self._count, 5) for name, total in self._sums.items()}
+        row |= {f"held_out_{name}": round(value, 5) for name, value in held_out.items()}
+        row |= {"per_second": round(items_per_step / seconds, 1), "step_seconds": round(seconds, 5)}
+        self.rows.append(row)
+        self._sums, self._count = {}, 0
+
+    def last_row(self) -> dict[str, float | None]:
+        """The last row of the log. Raises `UsageError` when training ended before the first one."""
         if not self.rows:
             raise UsageError(f"{self._folder}: {self.step} steps are too few for a log; train for longer")
         return self.rows[-1]
 
-    def take_over(self, before: Path, weights: Path) -> dict[str, float]:
-        """Copies weights and log from `before`, another run's folder of this step, without training.
+    def take_over(self, before: Path, weights: Path) -> dict[str, float | None]:
+        """Copies weights and log from `before`, another run's folder of this step. Returns the last row of the log.
 
-        weights: this run's file. Returns the last row of the log.
+        weights: this run's file.
         """
         for path in (weights, self._folder / "log.csv"):
-            with atomic_write(path) as aside:
-                shutil.copyfile(before / path.name, aside)
+            with atomic_write(path) as temporary:
+                shutil.copyfile(before / path.name, temporary)
         write_json(weights.with_suffix(".json"), {"step": 0})
         self._draw()
         print(f"{self._folder}: taken over from {before} as it is")
         return read_log(self._folder / "log.csv")[-1]
 
-    def keep_weights(self, model, path: Path) -> None:
-        """Writes the trained weights to `path`, unless those of this very step are there already.
+    def keep_weights(self, model: keras.Model, path: Path) -> None:
+        """Writes the trained weights to `path`, unless it holds those of this step already.
 
-        Weights made from later belong to this file's content, so it is not written again for nothing.
+        Later steps remember this file's fingerprint, so it must not change without need.
         """
         note = path.with_suffix(".json")
         if path.exists() and note.exists() and json.loads(note.read_text())["step"] == self.step:
             return
         note.unlink(missing_ok=True)
-        with atomic_write(path) as aside:
-            model.save_weights(aside)
+        with atomic_write(path) as temporary:
+            model.save_weights(temporary)
         write_json(note, {"step": self.step})
-
-
-def load_weights(model, path: Path) -> None:
-    """Raises `UsageError` when `path` holds no weights of this network."""
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"{path} holds no weights of this {model.name} network: {reason}") from None
-    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
-        raise UsageError(f"{path} holds weights that are not finite; delete its folder and train anew")

@@ -1,0 +1,46 @@
+"""All that chance decides in a dream: where it starts, and what M's mixture gives at each step."""
+
+import numpy as np
+
+from models.vae import sample_z
+from utils.run.folder import RunFolder
+from utils.system import seeding
+from utils.system.errors import UsageError
+from utils.system.files import UNREADABLE
+
+
+class InitialLatents:
+    """mu and logvar, float32 (episodes, z_size), of the first frames of a run's rollouts."""
+
+    def __init__(self, run: RunFolder, z_size: int):
+        run.require(run.starts, 3, "dreams start from the first frames of the rollouts")
+        try:
+            with np.load(run.starts, allow_pickle=False) as file:
+                self._mu, self._logvar = file["mu"], file["logvar"]
+        except UNREADABLE as error:
+            raise UsageError(f"{run.starts} is truncated, damaged or foreign ({error}); delete it") from None
+        for name, array in (("mu", self._mu), ("logvar", self._logvar)):
+            if array.shape != (len(self._mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
+                raise UsageError(
+                    f"{run.starts}: {name} is {array.dtype} {array.shape}, not finite float32 (episodes, {z_size}); "
+                    f"delete it and run `{run.command(3)}` again"
+                )
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """z of one of the frames, float32 (z_size,), drawn from its mu and logvar."""
+        chosen = rng.integers(len(self._mu))
+        noise = rng.standard_normal(self._mu.shape[1], np.float32)
+        return np.asarray(sample_z(self._mu[chosen], self._logvar[chosen], noise))
+
+
+class DreamNoise:
+    """The noise of one dream. The same seed gives the same dream, whether it is drawn by the step or as a whole."""
+
+    def __init__(self, seed: int):
+        self.start, self._component, self._place = (
+            seeding.generator(seed, f"dream {what}") for what in ("start", "component", "place")
+        )
+
+    def draw(self, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+        """The uniform and the normal noise of the next steps for `sample_mixture`, float32 of `shape` each."""
+        return self._component.random(shape, np.float32), self._place.standard_normal(shape, np.float32)
