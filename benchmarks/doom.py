@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measurements import measure_one, per_second
-from utils.agent.rollouts import ExplorationPolicy, Job, run
+from utils.agent.rollouts import ExplorationPolicy, Job
 from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS
 from utils.run import cli, config
@@ -23,9 +23,9 @@ STEPS = 300  # about as long as an untrained agent lives
 
 def _rate(envs, policy) -> float:
     jobs = [Job(seed, seed) for seed in range(max(32, 4 * len(envs)))]
-    run(envs, policy, jobs[: len(envs)], 20)  # starts the games
+    rollout_episodes(envs, policy, jobs[: len(envs)], 20)  # starts the games
     began = time.perf_counter()
-    outcomes = run(envs, policy, jobs, MAX_STEPS)
+    outcomes = rollout_episodes(envs, policy, jobs, MAX_STEPS)
     return sum(outcome.steps for outcome in outcomes) / (time.perf_counter() - began)
 
 
@@ -71,22 +71,22 @@ def _agent(run_folder: Path):
 
 def agent_ours(run_folder: Path) -> float:
     agent = _agent(run_folder)
-    policy = agent.policy(NUM_ENVS)
-    policy.candidates = np.random.default_rng(0).normal(0, 0.1, (1, agent.num_parameters)).astype(np.float32)
+    candidates = np.random.default_rng(0).normal(0, 0.1, (1, agent.controller.num_parameters)).astype(np.float32)
+    policy = agent.policy(NUM_ENVS, candidates)
     return _rate([agent.spec.make() for _ in range(NUM_ENVS)], policy)
 
 
 def dream_ours(run_folder: Path) -> float:
     """32 candidates in 16 dreams each, none of which ends early."""
     agent = _agent(run_folder)
-    from utils.dreams.evaluator import Dreams
+    from utils.dreams.evaluator import DreamEvaluator
 
     agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the end's logit
-    dreams = Dreams(agent, RunFolder(run_folder))
-    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
+    evaluator = DreamEvaluator(agent, RunFolder(run_folder))
+    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
-    dreams.play(candidates, jobs, STEPS)
-    return per_second(len(jobs) * STEPS, lambda: dreams.play(candidates, jobs, STEPS))
+    evaluator.score(candidates, jobs, STEPS)
+    return per_second(len(jobs) * STEPS, lambda: evaluator.score(candidates, jobs, STEPS))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> None:
     agent = Agent(config, folder)
     spec, jobs = agent.spec, evaluation_jobs(FIRST_EVALUATION_SEED, arguments.episodes)
     temperatures = sorted({1.0, config.controller_temperature})
-    controller, which = load_without_selection(config, folder, agent.num_parameters)
+    controller, which = load_without_selection(config, folder)
     size, table = spec.action_size, {}
     policies = {
         "still": lambda rng: lambda obs: np.zeros(size, np.float32),
@@ -49,12 +49,12 @@ def main() -> None:
         _say(name, table[name])
     outcomes = score(agent, controller, jobs, False, spec.max_steps, Progress("agent", "episodes"))
     table["agent"] = _row([outcome.steps for outcome in outcomes])
-    from utils.dreams.evaluator import Dreams
+    from utils.dreams.evaluator import DreamEvaluator
 
-    dreams = Dreams(agent, folder)
+    evaluator = DreamEvaluator(agent, folder)
     for temperature in temperatures:
-        dreams.temperature = temperature
-        lives = dreams.play(controller[None], jobs, spec.max_steps)
+        evaluator.temperature = temperature
+        lives = evaluator.score(controller[None], jobs, spec.max_steps)
         table["agent"] |= _row([outcome.steps for outcome in lives], temperature)
     _say(f"agent ({which})", table["agent"])
     store(arguments, f"dream_lives_{folder.path.name}", {"episodes": len(jobs), "agent": which, "steps": table})
@@ -64,13 +64,13 @@ def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.
     """Lives of a policy that sees nothing, all in one batch."""
     from utils.dreams.batch import DreamBatch
 
-    world = DreamBatch(agent.config, folder, len(jobs))
+    dreams = DreamBatch(folder, len(jobs), temperature)
     policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
     for env_index, job in enumerate(jobs):
-        world.begin(env_index, job.env_seed)
+        dreams.begin(env_index, job.env_seed)
     lives, alive = np.zeros(len(jobs), int), np.ones(len(jobs), bool)
     for _ in range(agent.spec.max_steps):
-        _, done = world.step(np.stack([policy(None) for policy in policies]), temperature)
+        _, done = dreams.step(np.stack([policy(None) for policy in policies]))
         lives += alive
         alive &= ~done
         if not alive.any():

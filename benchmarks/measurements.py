@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.driver import driven_actions
 from benchmarks.report import command
-from utils.agent.rollouts import Job, run
+from utils.agent.rollouts import Job, rollout_episodes
 from utils.environments import get_spec
 from utils.run import cli, config
 from utils.run.folder import RunFolder
@@ -175,26 +175,25 @@ class _Driven:
 def agent_ours(run_folder: Path) -> float:
     """Whole episodes of 64 num_envs, resets and all."""
     agent = _agent(run_folder)
-    policy = agent.policy(NUM_ENVS)
-    policy.candidates = np.zeros((1, agent.num_parameters), np.float32)
+    policy = agent.policy(NUM_ENVS, np.zeros((1, agent.controller.num_parameters), np.float32))
     scripts = [_actions(seed) for seed in range(NUM_ENVS)]
     steps = min(len(script) for script in scripts)
     envs = [agent.spec.make() for _ in range(NUM_ENVS)]
     jobs = [Job(seed, seed) for seed in range(NUM_ENVS)]
-    run(envs, _Driven(policy, scripts), jobs, 60)
-    return per_second(steps * NUM_ENVS, lambda: run(envs, _Driven(policy, scripts), jobs, steps))
+    rollout_episodes(envs, _Driven(policy, scripts), jobs, 60)
+    return per_second(steps * NUM_ENVS, lambda: rollout_episodes(envs, _Driven(policy, scripts), jobs, steps))
 
 
 def dream_ours(run_folder: Path) -> float:
     """Rollouts of 32 candidates in 16 dreams each, as a part of config/carracing_dream.yaml."""
     agent = _agent(run_folder)
-    from utils.dreams.evaluator import Dreams
+    from utils.dreams.evaluator import DreamEvaluator
 
-    dreams = Dreams(agent, RunFolder(run_folder))
-    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.num_parameters)).astype(np.float32)
+    evaluator = DreamEvaluator(agent, RunFolder(run_folder))
+    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
-    dreams.play(candidates, jobs, 300)
-    return per_second(len(jobs) * 300, lambda: dreams.play(candidates, jobs, 300))
+    evaluator.score(candidates, jobs, 300)
+    return per_second(len(jobs) * 300, lambda: evaluator.score(candidates, jobs, 300))
 
 
 # Training, all cores -------------------------------------------------------------------------------------------------
@@ -229,8 +228,10 @@ def _vae(run_folder: Path, in_memory: bool) -> float:
 
 def _rnn(run_folder: Path, in_memory: bool) -> float:
     compute.start_tensorflow()
+    from utils.agent.checkpoints import build_rnn
     from utils.data.frames import prefetched
-    from utils.training.train_rnn import SequenceSet, build_rnn, make_steps
+    from utils.data.sequences import SequenceSet
+    from utils.training.train_rnn import make_steps
 
     settings = config.load(CONFIG)
     train_step, *_ = make_steps(build_rnn(settings), settings)
@@ -274,14 +275,13 @@ def rollouts_two_processes(_) -> float:
 
 def encoder_all_cores(run_folder: Path) -> float:
     compute.start_tensorflow()
-    from utils.data.encode import BATCH, batched, make_encoder
-    from utils.training.train_vae import load_vae
+    from models.vae import FrameCodec
+    from utils.agent.checkpoints import load_vae
 
-    encode = make_encoder(load_vae(config.load(CONFIG), RunFolder(run_folder)))
-    obs = np.random.default_rng(0).integers(0, 256, (BATCH * 10, 64, 64, 3), np.uint8)
-    batches = batched(obs)
-    encode(batches[:1])
-    return per_second(len(obs), lambda: encode(batches))
+    codec = FrameCodec(load_vae(config.load(CONFIG), RunFolder(run_folder)))
+    obs = np.random.default_rng(0).integers(0, 256, (codec.BATCH * 10, 64, 64, 3), np.uint8)
+    codec.encode(obs[: codec.BATCH])
+    return per_second(len(obs), lambda: codec.encode(obs))
 
 
 def series_written(run_folder: Path) -> float:

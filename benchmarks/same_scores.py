@@ -34,7 +34,7 @@ PROCESSES = 2
 def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[float]:
     compute.start_tensorflow(threads=1)
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_parameters
+    from utils.agent.checkpoints import load_controller
     from utils.agent.evaluate import evaluation_jobs, score
     from utils.run.folder import RunFolder
     from utils.system.progress import Progress
@@ -42,7 +42,7 @@ def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[floa
     stock, precision = KINDS[kind]
     run = RunFolder(folder)
     agent = Agent(run.read_config().model_copy(update={"vae_precision": precision}), run)
-    parameters, _ = load_parameters(run, agent.num_parameters)
+    parameters, _ = load_controller(agent.config, run)
     jobs = evaluation_jobs(first_seed, episodes)
     outcomes = score(agent, parameters, jobs, stock, agent.spec.max_steps, Progress(kind, "episodes"))
     return [outcome.score for outcome in outcomes]

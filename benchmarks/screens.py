@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from benchmarks.report import RESULTS, announce, command, store, with_store
-from utils.agent.rollouts import ExplorationPolicy, Job, run
+from utils.agent.rollouts import ExplorationPolicy, Job, Recorder, rollout_episodes
 from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS, TakeCover
 from utils.figures.style import Sheet, save
@@ -44,12 +44,13 @@ def _play(screen: str) -> tuple[np.ndarray, float]:
     """All observations of the games, uint8 (steps, 64, 64, 3), and the seconds that they took."""
     env, seen = TakeCover(screen=screen), []
     policy = ExplorationPolicy(get_spec("WorldModels/TakeCover-v0").explorations["held"], 1)
-    run([env], policy, [Job(0, 0)], 20)  # starts the game
+    rollout_episodes([env], policy, [Job(0, 0)], 20)  # starts the game
+    recorder = Recorder(lambda _, rollout: seen.append(rollout.obs))
     began = time.perf_counter()
-    run([env], policy, [Job(seed, seed) for seed in range(GAMES)], MAX_STEPS, lambda *step: seen.append(step[2].copy()))
+    rollout_episodes([env], policy, [Job(seed, seed) for seed in range(GAMES)], MAX_STEPS, [recorder])
     seconds = time.perf_counter() - began
     env.close()
-    return np.stack(seen), seconds
+    return np.concatenate(seen), seconds
 
 
 def _fire(obs: np.ndarray) -> np.ndarray:

@@ -94,14 +94,15 @@ def _generations(folder: RunFolder, tick: Tick, dreamed: bool, max_steps: int) -
     from utils.evolution.tasks import Task
     from utils.evolution.worker import RolloutWorker
 
-    player = RolloutWorker(folder.read_config(), folder)
+    config = folder.read_config()
+    worker = RolloutWorker(config, folder)
     rng = np.random.default_rng(0)
     generation = 0
     while True:
-        candidates = rng.normal(0, 0.1, (POPULATION, player.num_parameters)).astype(np.float32)
+        candidates = rng.normal(0, 0.1, (POPULATION, config.controller.num_parameters)).astype(np.float32)
         episodes = range(4 if dreamed else 1)
         jobs = [Job(generation * 4 + e, 0, k) for k in range(POPULATION) for e in episodes]
-        player.play(Task("soak", candidates, jobs, max_steps, dreamed=dreamed))
+        worker.play(Task("soak", candidates, jobs, max_steps, dreamed=dreamed))
         generation += 1
         tick()
 

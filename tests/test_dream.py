@@ -7,14 +7,13 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
-import reward_or_done
 from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 from scipy import special
 
 import utils.environments  # noqa: F401  registers the ids
-from models.controller import num_parameters
-from models.dream import Dream, DreamRollout
+from models.controller import Controller
+from models.dream import DreamModel, Imagination
 from models.mdn_rnn import MDNRNN
 from utils.system.errors import UsageError
 
@@ -23,22 +22,24 @@ DREAM = "WorldModels/Dream-v0"
 Z, RNN = 6, 12
 
 
-def by_hand(rnn, predicts, weights, bias, start, uniform, normal, temperature):
+def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
     """One episode in NumPy: the LSTM and the mixture by their definitions."""
     z, reward_or_done, score = start, 0.0, 0.0
     h, c = np.zeros(RNN), np.zeros(RNN)
-    kernel, recurrent, of_lstm = (np.float64(weight) for weight in rnn.lstm.get_weights())
-    head, of_head = (np.float64(weight) for weight in rnn.mdn.get_weights())
+    kernel, recurrent, b_lstm = (np.float64(weight) for weight in rnn.lstm.get_weights())
+    head, b_head = (np.float64(weight) for weight in rnn.mdn.get_weights())
     for t in range(len(uniform)):
-        raw = (np.concatenate([z, h]) if predicts == "reward" else np.concatenate([z, c, h])) @ weights + bias
+        raw = (np.concatenate([z, h]) if predicts == "reward" else np.concatenate([z, c, h])) @ weights + (
+            bias if len(bias) else 0
+        )
         action = np.tanh(raw)
         if predicts == "reward":
             action[1:] = (action[1] + 1) / 2, np.clip(action[2], 0, 1)
-        gates = np.concatenate([z, action, [reward_or_done]]) @ kernel + h @ recurrent + of_lstm
+        gates = np.concatenate([z, action, [reward_or_done]]) @ kernel + h @ recurrent + b_lstm
         i, f, g, o = np.split(gates, 4)
         c = special.expit(f) * c + special.expit(i) * np.tanh(g)
         h = special.expit(o) * np.tanh(c)
-        outputs = h @ head + of_head
+        outputs = h @ head + b_head
         logpi, mu, logvar = outputs[:-1].reshape(3, Z, -1)
         cdf = np.cumsum(special.softmax(logpi / temperature, axis=-1), axis=-1)
         chosen = [np.searchsorted(row[:-1], u, side="right") for row, u in zip(cdf, uniform[t])]
@@ -64,18 +65,17 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeyp
     for weight in rnn.weights:
         weight.assign_add(rng.normal(0, 0.3, weight.shape))
     candidates, episodes, steps, temperature = 3, 4, 12, 0.8
-    features = Z + (len(inputs) - 1) * RNN
-    size = num_parameters(features, len(activations), bias)
-    parameters = rng.normal(0, 1, (candidates, size)).astype(np.float32)
+    controller = Controller({name: Z if name == "z" else RNN for name in inputs}, activations, bias)
+    parameters = rng.normal(0, 1, (candidates, controller.num_parameters)).astype(np.float32)
     start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
     normal = rng.normal(0, 1, (steps, episodes, Z))
-    rollout = DreamRollout(Dream(rnn, predicts), activations, inputs, bias)
-    scores, lengths = rollout(parameters, start, uniform, normal, temperature)
+    imagination = Imagination(DreamModel(rnn, predicts), controller)
+    scores, lengths = imagination.imagine(parameters, start, uniform, normal, temperature)
     for k in range(candidates):
-        weights = parameters[k, : features * len(activations)].reshape(features, -1)
-        biases = parameters[k, features * len(activations) :] if bias else 0.0
+        weights, biases = controller.split(parameters[k])
+        weights = np.concatenate(list(weights.values()))
         for e in range(episodes):
-            expected = by_hand(rnn, predicts, weights, biases, start[e], uniform[:, e], normal[:, e], temperature)
+            expected = in_numpy(rnn, predicts, weights, biases, start[e], uniform[:, e], normal[:, e], temperature)
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps
@@ -213,7 +213,7 @@ def elsewhere(folder, run, script) -> subprocess.CompletedProcess:
             output = process.communicate(timeout=100)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, reward_or_done.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(command, process.returncode, *output)
 
 

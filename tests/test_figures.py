@@ -131,7 +131,7 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
 def test_ways_are_where_the_car_was(evolved):
     subject = Subject(RunFolder(evolved / "tiny"))
     jobs = evaluate.evaluation_jobs(1000, 3)
-    outcomes, ways, lines = evaluate.ways(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
+    outcomes, ways, lines = evaluate.trajectories(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
     for job, outcome, way, line in zip(jobs, outcomes, ways, lines):
         assert way.shape == (outcome.steps, 2)
         env = get_spec("WorldModels/CarRacing-v3").make()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import step
 
-from utils.agent.checkpoints import load_parameters
+from utils.agent.checkpoints import load_controller
 from utils.dreams import iterations
 from utils.run import episodes
 from utils.run.episodes import Rollout
@@ -43,7 +43,7 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
         assert (rollout.action >= [-1, 0, 0]).all()
         assert (rollout.action <= 1).all()
     # One epoch, one generation: close to where they came from, and not the same.
-    before, after = (load_parameters(run, 57)[0] for run in (first, second))
+    before, after = (load_controller(run.read_config(), run)[0] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 0.5
 
     learned_before = [row["reward_mean"] for row in first.log(5)]

@@ -5,10 +5,12 @@ from conftest import TINY
 from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
+from utils.agent.checkpoints import build_rnn
+from utils.data.sequences import Batch, SequenceSet
 from utils.environments import get_spec
 from utils.run import config, episodes
 from utils.run.episodes import Series
-from utils.training.train_rnn import Batch, SequenceSet, build_rnn, make_steps
+from utils.training.train_rnn import make_steps
 
 
 @pytest.fixture(scope="module")
@@ -136,18 +138,18 @@ def test_a_step_at_a_time_is_the_sequence(model):
 
 
 @pytest.mark.parametrize("predicts", ["reward", "done"])
-def test_padding_has_no_part_in_the_loss(model, predicts):
+def test_the_last_step_of_an_episode_has_no_next_z(model, predicts):
     rng = np.random.default_rng(0)
     outputs = rng.normal(0, 1, (2, 5, 481)).astype(np.float32)
     z = rng.normal(0, 1, (2, 5, 32)).astype(np.float32)
-    reward_or_done = np.float32([[0, 0, 1, 9, 9], [0, 0, 0, 0, 1]])
-    z_mask, mask = np.float32([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]), np.float32([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
-    nll, prediction = mdn_rnn_losses(model, outputs, z, reward_or_done, z_mask, mask, predicts)
-
+    reward_or_done = np.float32([[0, 0, 1, 0, 0], [0, 0, 0, 0, 1]])
+    z_mask = np.float32([[1, 1, 0, 1, 1], [1, 1, 1, 1, 0]])
     mixture, predicted = model.split(outputs)
+    nll, prediction = mdn_rnn_losses(mixture, predicted, z, reward_or_done, z_mask, predicts)
+
     every_nll = np.asarray(mixture_nll(mixture, z)).mean(-1)
     np.testing.assert_allclose(nll, every_nll[z_mask > 0].mean(), rtol=1e-5)
-    p, y = np.asarray(predicted, np.float64)[mask > 0], reward_or_done[mask > 0]
+    p, y = np.asarray(predicted, np.float64), reward_or_done
     if predicts == "reward":
         expected = (p - y) ** 2
     else:

@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 
 from utils.agent.agent import Agent
+from utils.agent.evaluate import Frame
 from utils.environments import get_spec
-from utils.figures.film import Moment
 from utils.play.game import DreamPlay, Game, RealPlay
 from utils.play.window import Window
 from utils.run.folder import RunFolder
@@ -24,7 +24,7 @@ HARD_LEFT = np.float32([-1, 0, 0])
 def make(trained):
     run = RunFolder(trained / "tiny")
     agent = Agent(run.read_config(), run)
-    parameters = np.random.default_rng(0).normal(0, 0.3, agent.num_parameters).astype(np.float32)
+    parameters = np.random.default_rng(0).normal(0, 0.3, agent.controller.num_parameters).astype(np.float32)
 
     def make(dreaming: bool, max_steps: int = 1000) -> Game:
         return Game(
@@ -39,16 +39,16 @@ def make(trained):
 @pytest.mark.parametrize("dreaming", [False, True])
 def test_hands_change_and_episodes_follow_each_other(make, dreaming):
     game = make(dreaming, max_steps=6)
-    moments = [game.step(HARD_LEFT)[0] for _ in range(3)]
-    assert not any(np.array_equal(moment.action, HARD_LEFT) for moment in moments)
+    frames = [game.step(HARD_LEFT)[0] for _ in range(3)]
+    assert not any(np.array_equal(frame.action, HARD_LEFT) for frame in frames)
     game.switch_controller()
-    moments += [game.step(HARD_LEFT)[0] for _ in range(3)]
-    assert all(np.array_equal(moment.action, HARD_LEFT) for moment in moments[3:])
-    assert [moment.step for moment in moments] == [1, 2, 3, 4, 5, 6]
-    assert moments[-1].score == pytest.approx(sum(moment.reward for moment in moments))
+    frames += [game.step(HARD_LEFT)[0] for _ in range(3)]
+    assert all(np.array_equal(frame.action, HARD_LEFT) for frame in frames[3:])
+    assert [frame.step for frame in frames] == [1, 2, 3, 4, 5, 6]
+    assert frames[-1].score == pytest.approx(sum(frame.reward for frame in frames))
     assert [(seed, dreamed) for seed, dreamed, _ in game.scores] == [(7, dreaming)]
     assert (game.step(STILL)[0].step, game.seed) == (1, 8)
-    assert all((moment.obs is None) == dreaming for moment in moments)
+    assert all((frame.obs is None) == dreaming for frame in frames)
 
 
 def test_what_a_person_does_is_what_m_remembers(make):
@@ -56,10 +56,10 @@ def test_what_a_person_does_is_what_m_remembers(make):
     watched, driven = make(dreaming=True), make(dreaming=True)
     driven.switch_controller()
     for _ in range(8):
-        moment, _ = watched.step(STILL)
-        same, _ = driven.step(moment.action)
-        np.testing.assert_array_equal(moment.view, same.view)
-        assert moment.reward == same.reward
+        frame, _ = watched.step(STILL)
+        same, _ = driven.step(frame.action)
+        np.testing.assert_array_equal(frame.view, same.view)
+        assert frame.reward == same.reward
 
 
 def test_real_driving_by_hand_goes_through_m_as_well(make):
@@ -79,7 +79,7 @@ def press(key, mod=0, kind=pygame.KEYDOWN):
 def test_keys(make):
     game, spec = make(dreaming=True), get_spec("WorldModels/CarRacing-v3")
     window = Window("test", spec)
-    shown: list[tuple[str, Moment]] = []
+    shown: list[tuple[str, Frame]] = []
     keys = {
         2: lambda: press(pygame.K_m),
         3: lambda: press(pygame.K_LEFT),
@@ -93,10 +93,10 @@ def test_keys(make):
     step = game.step
 
     def step_and_press(action):
-        moment, over = step(action)
-        shown.append((game.mode, moment))
+        frame, over = step(action)
+        shown.append((game.mode, frame))
         keys.get(len(shown), lambda: None)()
-        return moment, over
+        return frame, over
 
     game.step = step_and_press
     window.run(game, episodes=1000)
@@ -104,10 +104,10 @@ def test_keys(make):
     modes = [mode for mode, _ in shown]
     assert modes[0] == "dream, temperature 1.00, the agent drives"
     assert modes[2] == "dream, temperature 1.00, you drive"
-    assert [moment.action[0] for _, moment in shown[2:6]] == [0, -1, -1, 0]
+    assert [frame.action[0] for _, frame in shown[2:6]] == [0, -1, -1, 0]
     assert modes[6] == "dream, temperature 1.10, you drive"
     assert modes[8] == "real, you drive"
-    assert [moment.step for _, moment in shown[8:12]] == [1, 2, 1, 2]  # begun again
+    assert [frame.step for _, frame in shown[8:12]] == [1, 2, 1, 2]  # begun again
     assert modes[12] == "real, the agent drives"
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from models.dream import Dream
+from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from tests.conftest import call
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
-from utils.dreams import baselines, open_loop, recorded, temperatures
+from utils.dreams import baselines, open_loop, quality_table, recorded, temperatures
 from utils.dreams.recorded import Recorded
 from utils.run import episodes
 from utils.run.episodes import Series
@@ -38,13 +38,13 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
     weights = special.softmax(logpi, axis=-1)
     n, length, rng = 200, 3, np.random.default_rng(1)
     real = rng.normal(0, 1, (n, length, Z)).astype(np.float32)
-    dream = Dream(forgetful, "reward")
+    dream = DreamModel(forgetful, "reward")
     beginning = dream.begin(np.zeros((n, Z), np.float32))
 
     def act(t, state):
         return np.zeros((len(state.z), 3), np.float32)
 
-    z, predicted, nll = open_loop.dream_on(dream, beginning, act, real, 1.0, rng)
+    z, predicted, nll = open_loop.imagine_windows(dream, beginning, act, real, 1.0, rng)
     assert z.shape == (n, open_loop.SAMPLES, length, Z)
     mean = (weights * mu).sum(axis=-1)
     std = np.sqrt((weights * (np.exp(logvar) + mu**2)).sum(axis=-1) - mean**2)
@@ -59,8 +59,8 @@ def test_dreams_and_their_nll_are_those_of_a_known_mixture(forgetful):
 def windows(real, dreamed, reward_or_done, predicted, last_mu=None):
     n, steps = reward_or_done.shape
     return open_loop.Windows(
-        real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, reward_or_done, predicted, None,
-        np.tile(np.arange(steps), (n, 1)), np.zeros(n), np.zeros(n),
+        real, dreamed, np.full_like(real, 0.1), real[:, 0] if last_mu is None else last_mu, reward_or_done, predicted,
+        None, np.tile(np.arange(steps), (n, 1)), np.zeros(n), np.zeros(n),
     )  # fmt: skip
 
 
@@ -87,7 +87,8 @@ def test_the_table_tells_a_seer_from_one_who_says_that_nothing_changes(tmp_path)
     unmoved = np.broadcast_to(knows[:, :, :1], knows.shape)
     last_mu = real[:, 0] + rng.normal(0, 1, (50, Z))
     right, lazy = (
-        open_loop.table(windows(real, of, reward_or_done, reward_or_done, last_mu), fitted) for of in (knows, unmoved)
+        quality_table.table(windows(real, of, reward_or_done, reward_or_done, last_mu), fitted)
+        for of in (knows, unmoved)
     )
     assert [row["steps"] for row in right] == [1, 5, 15]  # as far as there are steps
     for good, bad in zip(right, lazy):
@@ -148,7 +149,7 @@ def test_who_knows_nothing_does_not_beat_a_baseline_by_the_noise_of_v(tmp_path):
     real, dreamed = rng.standard_normal((n, 6, Z)), rng.standard_normal((n, open_loop.SAMPLES, 6, Z))
     seen = windows(real, dreamed, np.zeros((n, 5)), np.zeros((n, 5)), np.zeros((n, Z)))
     seen.nll = -stats.norm.logpdf(real[:, 1:]).mean(axis=2)  # always the mean, with its spread
-    for row in open_loop.table(seen, fitted):
+    for row in quality_table.table(seen, fitted):
         for name in baselines.NAMES:
             assert row[f"nll_{name}"] == pytest.approx(row["nll"], abs=0.001)
             assert row[f"rmse_{name}"] == pytest.approx(row["rmse"], abs=0.01)
@@ -162,14 +163,14 @@ def test_the_error_of_a_few_dreams_is_taken_off():
     best = rng.normal(0, 5, (n, 2, Z))
     real = best + rng.standard_normal(best.shape)
     dreamed = best[:, None] + 3 * rng.standard_normal((n, open_loop.SAMPLES, 2, Z))
-    (row,) = open_loop.table(windows(real, dreamed, np.zeros((n, 1)), np.zeros((n, 1))))
+    (row,) = quality_table.table(windows(real, dreamed, np.zeros((n, 1)), np.zeros((n, 1))))
     assert row["rmse"] == pytest.approx(1, abs=0.015)  # not sqrt(1 + 9 / 32), 1.13
 
 
 def test_windows_start_from_held_out_frames(trained):
     run = RunFolder(trained / "tiny")
     agent = Agent(run.read_config(), run)
-    seen = open_loop.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=8)
+    seen = open_loop.dream_windows(agent, recorded.held_out(agent.config, run), burn_in=3, length=8)
     n = len(seen.real)
     assert seen.real.shape == seen.spread.shape == (n, 9, Z)
     assert seen.dreamed.shape == (n, open_loop.SAMPLES, 9, Z)
@@ -184,7 +185,7 @@ def test_windows_start_from_held_out_frames(trained):
         deviation = (seen.real[-1] - last["mu"][start : start + 9]) / np.exp(last["logvar"][start : start + 9] / 2)
     assert 0.3 < deviation.std() < 3  # z is drawn, not mu
     with pytest.raises(UsageError, match="none of these 1 episodes has the 1004 steps"):
-        open_loop.dream_windows(agent, recorded.held_out(agent.config, run), watched=3, length=1000)
+        open_loop.dream_windows(agent, recorded.held_out(agent.config, run), burn_in=3, length=1000)
 
 
 def made_longer(run, times=3):
@@ -242,18 +243,20 @@ def test_a_dream_of_another_v_is_not_held_against_reality(copy_of_trained):
 def test_windows_of_what_the_controller_drives_now(evolved):
     run = RunFolder(evolved / "tiny")
     agent = Agent(run.read_config(), run)
-    parameters, _ = load_without_selection(agent.config, run, agent.num_parameters)
+    parameters, _ = load_without_selection(agent.config, run)
     driven = recorded.driven(agent, parameters, 5)  # more than there are num_envs
     again = recorded.driven(agent, parameters, 5)
     assert len(driven) == 5
     for (series, frames), (series_again, _) in zip(driven, again):
         np.testing.assert_array_equal(series.action, series_again.action)
         assert len(frames()) == len(series.mu) == len(series.reward) == agent.config.max_frames
-    seen = open_loop.dream_windows(agent, driven, 1.0, parameters, watched=3, length=8)
+    seen = open_loop.dream_windows(agent, driven, 1.0, parameters, burn_in=3, length=8)
     assert set(seen.episode) == {0, 1, 2, 3, 4}
-    assert seen.acted.shape == seen.predicted.shape
-    assert (seen.acted[:, 1:] != seen.predicted[:, 1:]).all()  # its own dream's z led it elsewhere
-    assert np.corrcoef(seen.acted[:, 0], seen.predicted[:, 0])[0, 1] > 0.9  # from what was the same but for V's draw
+    assert seen.on_policy.shape == seen.predicted.shape
+    assert (seen.on_policy[:, 1:] != seen.predicted[:, 1:]).all()  # its own dream's z led it elsewhere
+    assert (
+        np.corrcoef(seen.on_policy[:, 0], seen.predicted[:, 0])[0, 1] > 0.9
+    )  # from what was the same but for V's draw
 
 
 def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_of_trained):
@@ -296,13 +299,13 @@ def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
     series = Series(mu, np.zeros_like(mu), action, np.ones(steps, np.float32), done)
     agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), description=SimpleNamespace(predicts="done"))
     recorded = [Recorded(series, lambda: None)] * 3
-    seen = open_loop.dream_windows(agent, recorded, watched=steps - 3, length=length)
+    seen = open_loop.dream_windows(agent, recorded, burn_in=steps - 3, length=length)
     assert seen.start.tolist() == [steps - 3] * 3
     np.testing.assert_array_equal(seen.reward_or_done, [[0, 0, 1, 0, 0]] * 3)
     np.testing.assert_allclose(seen.predicted, [chance * (1 - chance) ** np.arange(length)] * 3, rtol=1e-4)
     assert np.isnan(seen.real[:, 3:]).all()
     assert np.isnan(seen.nll[:, 2:]).all()
     assert not np.isnan(seen.nll[:, :2]).any()
-    rows = open_loop.table(seen, baselines.fit(write_series(tmp_path, np.zeros((3, 40, Z)), 0.0), (1,), 0))
+    rows = quality_table.table(seen, baselines.fit(write_series(tmp_path, np.zeros((3, 40, Z)), 0.0), (1,), 0))
     assert not np.isnan([value for name, value in rows[0].items() if name != "signal_correlation"]).any()
     assert np.isnan([rows[1][name] for name in ("nll", "rmse", "nll_regression", "rmse_perfect")]).all()

@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from utils.agent.rollouts import Job, Patience, run
+from utils.agent.rollouts import Job, Observer, Patience, rollout_episodes
 from utils.environments.spec import EpisodeLost
 
 
@@ -27,7 +27,7 @@ class Counting(gymnasium.Env):
 
 
 class Watching:
-    """Notes what it is shown, and acts by the candidate of the env_index."""
+    """Notes what it is shown, and acts by the candidate of the job."""
 
     def __init__(self, num_envs):
         self.jobs, self.shown = [None] * num_envs, []
@@ -40,41 +40,52 @@ class Watching:
         return np.float32([[job.candidate if job else -1] for job in self.jobs])
 
 
+class Notes(Observer):
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def begin(self, job):
+        self.begun.append(job)
+
+    def end(self, job, outcome):
+        self.ended.append(job)
+
+
 JOBS = [Job(env_seed=seed, draw_seed=0, candidate=index) for index, seed in enumerate((5, 0, 2, 7, 1, 0, 3))]
 
 
 @pytest.mark.parametrize("num_envs", [1, 3, 7, 9])
-def test_every_job_is_played_to_its_end_however_many_lanes(num_envs):
-    ended = []
-    outcomes = run(
-        [Counting() for _ in range(num_envs)], Watching(num_envs), JOBS, 100, on_end=lambda job, _: ended.append(job)
-    )
+def test_every_job_is_played_to_its_end_however_many_environments(num_envs):
+    notes = Notes()
+    outcomes = rollout_episodes([Counting() for _ in range(num_envs)], Watching(num_envs), JOBS, 100, [notes])
     lengths = [job.env_seed + 3 for job in JOBS]
     assert [outcome.steps for outcome in outcomes] == lengths
     assert [outcome.score for outcome in outcomes] == [n * (n + 1) / 2 for n in lengths]
-    assert sorted(ended) == list(range(len(JOBS)))
+    assert sorted(notes.ended) == list(range(len(JOBS)))
 
 
-def test_lanes_are_refilled_at_once():
+def test_environments_are_refilled_at_once():
     policy = Watching(3)
-    run([Counting() for _ in range(3)], policy, JOBS, 100)
+    rollout_episodes([Counting() for _ in range(3)], policy, JOBS, 100)
     total = sum(job.env_seed + 3 for job in JOBS)
     assert len(policy.shown) <= total / 3 + 10
 
 
 def test_the_policy_sees_each_frame_with_the_reward_that_came_with_it():
     policy = Watching(1)
-    run([Counting()], policy, JOBS[:2], 100)
+    rollout_episodes([Counting()], policy, JOBS[:2], 100)
     frames = [(int(obs[0, 0]), float(reward_or_done[0])) for obs, reward_or_done in policy.shown]
     assert frames == [(t, float(t)) for t in range(8)] + [(t, float(t)) for t in range(3)]
 
 
-def test_the_step_hook_gets_what_was_seen_done_and_received():
+def test_an_observer_gets_what_was_seen_done_and_received():
     steps = []
-    run(
-        [Counting(), Counting()], Watching(2), JOBS[:3], 4,
-        on_step=lambda env_index, job, obs, action, reward, done: steps.append((job, obs[0, 0, 0], action[0], reward, done)),
-    )  # fmt: skip
+
+    class Keeper(Observer):
+        def step(self, env_index, job, obs, action, reward, terminated):
+            steps.append((job, obs[0, 0, 0], action[0], reward, terminated))
+
+    rollout_episodes([Counting(), Counting()], Watching(2), JOBS[:3], 4, [Keeper()])
     assert [step[1:] for step in steps if step[0] == 0] == [(t, 0.0, t + 1.0, False) for t in range(4)]
     assert [step[1:] for step in steps if step[0] == 1] == [(t, 1.0, t + 1.0, t == 2) for t in range(3)]
     assert {step[0] for step in steps} == {0, 1, 2}
@@ -90,17 +101,17 @@ class Stalling(Counting):
 
 def test_what_comes_to_nothing_may_end_early_at_the_price_of_the_whole():
     jobs = [Job(env_seed=57, draw_seed=0), Job(env_seed=3, draw_seed=0)]  # 60 steps, 6 steps
-    whole = run([Stalling()], Watching(1), jobs, 50)
+    whole = rollout_episodes([Stalling()], Watching(1), jobs, 50)
     for patience in (10, 11, 50):  # 10 gains arrive just in time
-        assert run([Stalling()], Watching(1), jobs, 50, patience=Patience(patience, -0.1)) == whole
-    early = run([Stalling()], Watching(1), jobs, 50, patience=Patience(5, -0.1))
+        assert rollout_episodes([Stalling()], Watching(1), jobs, 50, patience=Patience(patience, -0.1)) == whole
+    early = rollout_episodes([Stalling()], Watching(1), jobs, 50, patience=Patience(5, -0.1))
     assert [outcome.steps for outcome in early] == [9, 6]
     assert early[0].score == pytest.approx(4 - 0.1 * 46)  # as if nothing had come of the steps 10 to 50
     assert early[1] == whole[1]  # ended by itself before
 
 
 def test_episodes_stop_at_the_step_limit():
-    assert [outcome.steps for outcome in run([Counting()], Watching(1), JOBS, 4)] == [4, 3, 4, 4, 4, 3, 4]
+    assert [outcome.steps for outcome in rollout_episodes([Counting()], Watching(1), JOBS, 4)] == [4, 3, 4, 4, 4, 3, 4]
 
 
 class Breaking(Counting):
@@ -117,9 +128,9 @@ class Breaking(Counting):
 
 
 def test_a_lost_episode_is_played_again_but_not_for_ever():
-    begun = []
-    outcomes = run([Breaking(2), Counting()], Watching(2), JOBS, 100, on_begin=begun.append)
-    assert outcomes == run([Counting(), Counting()], Watching(2), JOBS, 100)
-    assert sorted(begun) == [0, 0, 0, 1, 2, 3, 4, 5, 6]
+    notes = Notes()
+    outcomes = rollout_episodes([Breaking(2), Counting()], Watching(2), JOBS, 100, [notes])
+    assert outcomes == rollout_episodes([Counting(), Counting()], Watching(2), JOBS, 100)
+    assert sorted(notes.begun) == [0, 0, 0, 1, 2, 3, 4, 5, 6]
     with pytest.raises(EpisodeLost, match="gone"):
-        run([Breaking(3)], Watching(1), JOBS, 100)
+        rollout_episodes([Breaking(3)], Watching(1), JOBS, 100)

@@ -14,14 +14,12 @@ from conftest import ROOT, call, children, mounted, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
-from models.controller import num_parameters
 from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
-from utils.agent.rollouts import ExplorationPolicy, Job, run
-from utils.data.collect import record
+from utils.agent.rollouts import ExplorationPolicy, Job, Observer, Recorder, rollout_episodes
 from utils.dreams import iterations
-from utils.dreams.evaluator import Dreams
+from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.environments.take_cover import STOCK_SCREEN, TakeCover
 from utils.run import config as configuration
@@ -91,7 +89,7 @@ def test_a_time_out_is_no_death():
         env.reset(seed=0)
         env._game.set_episode_timeout(30)
         policy = ExplorationPolicy(DOOM.explorations["held"], 1)
-        record([env], policy, [Job(0, 0)], 100, lambda job, rollout: rollouts.append(rollout))
+        rollout_episodes([env], policy, [Job(0, 0)], 100, [Recorder(lambda job, rollout: rollouts.append(rollout))])
     finally:
         env.close()
     assert 20 < len(rollouts[0].done) < 40
@@ -174,16 +172,18 @@ def test_an_episode_whose_game_died_is_played_again():
     jobs = [Job(seed, seed) for seed in range(5)]
     begun, steps = [], []
 
-    def kill(*_):
-        steps.append(None)
-        if len(steps) in (100, 400):
-            os.kill(int(children(os.getpid())[-1]), signal_module.SIGKILL)
+    class Killer(Observer):
+        def begin(self, job):
+            begun.append(job)
+
+        def step(self, *_):
+            steps.append(None)
+            if len(steps) in (100, 400):
+                os.kill(int(children(os.getpid())[-1]), signal_module.SIGKILL)
 
     try:
-        expected = run(envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100)
-        outcomes = run(
-            envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100, on_step=kill, on_begin=begun.append
-        )
+        expected = rollout_episodes(envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100)
+        outcomes = rollout_episodes(envs, ExplorationPolicy(DOOM.explorations["held"], 3), jobs, 2100, [Killer()])
     finally:
         for env in envs:
             env.close()
@@ -198,7 +198,11 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
 
         config, spec, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
 
-        def policy(self, num_envs):
+        def policy(self, num_envs, candidates):
+            return self
+
+        @property
+        def codec(self):
             return self
 
         def begin(self, env_index, job):
@@ -218,10 +222,10 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
     for kill_at in (None, 30):
         doll = Doll()
         doll.steps, doll.kill_at = 0, kill_at
-        films.append(evaluate.film(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
-    for moment, same in zip(*films, strict=True):
-        assert (moment.step, moment.score) == (same.step, same.score)
-        np.testing.assert_array_equal(moment.view, same.view)
+        films.append(evaluate.record_episode(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
+    for frame, same in zip(*films, strict=True):
+        assert (frame.step, frame.score) == (same.step, same.score)
+        np.testing.assert_array_equal(frame.view, same.view)
     assert films[0][-1].score > 50
 
 
@@ -259,21 +263,23 @@ def test_someone_who_moves_lives_longer_than_someone_who_stays():
 @pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_2", "doom_quickstart"])
 def test_the_controller_has_the_papers_1088_weights(name):
     config = configuration.load(ROOT / "config" / f"{name}.yaml")
-    sizes = {"z": config.z_size, "h": config.rnn_size, "c": config.rnn_size}
-    features = sum(sizes[part] for part in config.controller_inputs)
-    assert num_parameters(features, DOOM.action_size, config.controller_bias) == 1088
+    assert config.controller.num_parameters == 1088
     assert config.controller_temperature == 1.15
 
 
 def test_roaming_also_stands_still_and_at_the_wall():
     seen = {}
     for name in ("held", "roam"):
-        env, ways = DOOM.make(), []
+        env, positions = DOOM.make(), []
         policy = ExplorationPolicy(DOOM.explorations[name], 1)
-        places = lambda *step, env=env, ways=ways: ways.append((step[1], DOOM.place(env)[1]))  # noqa: E731
-        run([env], policy, [Job(seed, seed) for seed in range(30)], 300, places)
+
+        class Tracker(Observer):
+            def step(self, *_, env=env, positions=positions):
+                positions.append(DOOM.position(env)[1])
+
+        rollout_episodes([env], policy, [Job(seed, seed) for seed in range(30)], 300, [Tracker()])
         env.close()
-        y = np.array([place for _, place in ways])
+        y = np.array(positions)
         seen[name] = np.mean((y < y.min() + 24) | (y > y.max() - 24))
     assert seen["roam"] > 2 * seen["held"]
 
@@ -298,8 +304,8 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         assert episode.done[-1] or length == 400
         np.testing.assert_array_equal(episode.reward, np.ones(length))
     agent = Agent(folder.read_config(), folder)
-    assert agent.num_parameters == 6 + 12 + 12
-    assert load_without_selection(agent.config, folder, 30)[0].any()
+    assert agent.controller.num_parameters == 6 + 12 + 12
+    assert load_without_selection(agent.config, folder)[0].any()
     (point,) = iterations.curve(folder)
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):
@@ -308,10 +314,10 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
             assert 1 <= frames.n_frames <= 15
-    dreams = Dreams(agent, folder)
+    evaluator = DreamEvaluator(agent, folder)
     for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
-        outcomes = dreams.play(np.zeros((1, 30), np.float32), [Job(seed, seed) for seed in range(3)], 50)
+        outcomes = evaluator.score(np.zeros((1, 30), np.float32), [Job(seed, seed) for seed in range(3)], 50)
         assert [(outcome.steps, outcome.score) for outcome in outcomes] == [(lives, lives)] * 3
     agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], 1e3])
     agent.rnn.save_weights(folder.rnn_weights)

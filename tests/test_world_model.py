@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.controller import controller_actions, num_parameters
+from models.controller import Controller
 from models.mdn_rnn import MDNRNN
 from models.vae import build_vae, images_from_obs
 from models.world_model import WorldModel
@@ -11,20 +11,27 @@ CAR = ("tanh", "half_tanh", "positive_tanh")
 
 
 def test_parameter_counts_of_the_chapter_and_the_paper():
-    assert num_parameters(32 + 256, 3, bias=True) == 867
-    assert num_parameters(64 + 512 + 512, 1, bias=False) == 1088
+    assert Controller({"z": 32, "h": 256}, CAR, bias=True).num_parameters == 867
+    assert Controller({"z": 64, "c": 512, "h": 512}, ("tanh",), bias=False).num_parameters == 1088
 
 
 def test_each_row_acts_by_its_own_parameters():
     rng = np.random.default_rng(0)
     parameters, features = rng.normal(0, 1, (4, 33)).astype(np.float32), rng.normal(0, 1, (4, 10)).astype(np.float32)
-    actions = np.asarray(controller_actions(parameters, tf.constant(features[:, None]), CAR, bias=True))[:, 0]
+    controller = Controller({"z": 4, "h": 6}, CAR, bias=True)
+    actions = controller.act(parameters, tf.constant(features[:, None])).numpy()[:, 0]
     for row in range(4):
         raw = np.tanh(features[row] @ parameters[row, :30].reshape(10, 3) + parameters[row, 30:])
         expected = [raw[0], (raw[1] + 1) / 2, np.clip(raw[2], 0, 1)]
         np.testing.assert_allclose(actions[row], expected, atol=1e-5)
-    without = controller_actions(parameters[:, :30], tf.constant(features[:, None]), CAR, bias=False)[:, 0]
-    at_rest = controller_actions(np.zeros((4, 30), np.float32), tf.constant(features[:, None]), CAR, bias=False)[:, 0]
+    weights, biases = controller.split(parameters[1])
+    raw = features[1] @ np.concatenate([weights["z"], weights["h"]]) + biases
+    np.testing.assert_allclose(actions[1, 0], np.tanh(raw[0]), atol=1e-5)
+    unbiased = Controller({"z": 4, "h": 6}, CAR, bias=False)
+    without = unbiased.act(parameters[:, :30], tf.constant(features[:, None]))[:, 0]
+    at_rest = unbiased.act(np.zeros((4, 30), np.float32), tf.constant(features[:, None]))[:, 0]
+    np.testing.assert_array_equal(controller.clip(np.full(3, -2, np.float32)), controller.lowest_action)
+    np.testing.assert_array_equal(controller.lowest_action, [-1, 0, 0])
     assert without.shape == (4, 3)
     np.testing.assert_array_equal(at_rest[0], [0, 0.5, 0])
 
@@ -34,17 +41,20 @@ def networks():
     return build_vae(6, seed=0), MDNRNN(6, 3, 12, 3, seed=0)
 
 
+def controller(inputs=("z", "h")) -> Controller:
+    return Controller({name: 6 if name == "z" else 12 for name in inputs}, CAR, True)
+
+
 def make(networks, num_envs: int, inputs=("z", "h"), sample=False) -> WorldModel:
-    features = sum(6 if name == "z" else 12 for name in inputs)
-    return WorldModel(*networks, CAR, inputs, True, sample, num_envs, num_parameters(features, 3, True))
+    return WorldModel(*networks, controller(inputs), sample, num_envs)
 
 
 def test_acting_is_encoding_then_controlling_then_remembering(networks):
     vae, rnn = networks
     rng = np.random.default_rng(1)
-    num_envs, size = 3, num_parameters(30, 3, True)
+    num_envs, c_of_run = 3, controller(("z", "c", "h"))
     model = make(networks, num_envs, inputs=("z", "c", "h"), sample=True)
-    parameters = rng.normal(0, 0.5, (num_envs, size)).astype(np.float32)
+    parameters = rng.normal(0, 0.5, (num_envs, c_of_run.num_parameters)).astype(np.float32)
     for env_index in range(num_envs):
         model.begin(env_index, parameters[env_index])
     h, c = np.zeros((2, num_envs, 12), np.float32)
@@ -58,9 +68,7 @@ def test_acting_is_encoding_then_controlling_then_remembering(networks):
         mu, logvar = vae.encode_mu_logvar(images_from_obs(obs))
         z = mu + np.exp(0.5 * np.asarray(logvar)) * noise
         features = tf.constant(np.concatenate([z, c, h], 1), tf.float32)
-        np.testing.assert_allclose(
-            actions, controller_actions(parameters, features[:, None], CAR, True)[:, 0], atol=1e-4
-        )
+        np.testing.assert_allclose(actions, c_of_run.act(parameters, features[:, None])[:, 0], atol=1e-4)
         np.testing.assert_allclose(model.z, z, atol=1e-4)
         h, c = rnn.step(tf.constant(np.concatenate([z, actions, reward_or_done[:, None]], 1), tf.float32), h, c)
         h, c = np.asarray(h), np.asarray(c)
@@ -69,10 +77,9 @@ def test_acting_is_encoding_then_controlling_then_remembering(networks):
     assert np.isfinite(np.stack(sequence)).all()
 
 
-def test_lanes_do_not_touch_each_other_and_a_new_episode_forgets(networks):
+def test_environments_do_not_touch_each_other_and_a_new_episode_forgets(networks):
     rng = np.random.default_rng(2)
-    size = num_parameters(18, 3, True)
-    parameters = rng.normal(0, 1, (2, size)).astype(np.float32)
+    parameters = rng.normal(0, 1, (2, controller().num_parameters)).astype(np.float32)
     obs = rng.integers(0, 256, (8, 2, 64, 64, 3), np.uint8)
     still = np.zeros((2, 6), np.float32)
     reward_or_done = np.float32([1.0, -0.1])

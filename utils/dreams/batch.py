@@ -37,6 +37,7 @@ class DreamBatch:
         run.require_rnn()
         run.require(run.starts, 3, "dreams start from the first frames of the rollouts")
         self.spec, self.controller = get_spec(self._config.env_name), self._config.controller
+        self.max_steps = self.spec.max_steps
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.controller.num_features,), np.float32)
         lowest = self.controller.lowest_action
         self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))

@@ -56,7 +56,7 @@ class DreamEnv(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         rewards, done = self._dreams.step(np.float32(action)[None])
         self._steps += 1
-        truncated = self._steps >= self._dreams.spec.max_steps
+        truncated = self._steps >= self._dreams.max_steps
         return self._dreams.features()[0], float(rewards[0]), bool(done[0]), truncated, {}
 
     def render(self) -> np.ndarray | None:
@@ -106,7 +106,7 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
         for env_index in np.flatnonzero(resetting):
             self._begin(env_index)
         rewards[resetting], done[resetting] = 0.0, False
-        truncated = self._steps >= self._dreams.spec.max_steps
+        truncated = self._steps >= self._dreams.max_steps
         self._over = done | truncated
         return self._dreams.features(), rewards.astype(np.float64), done, truncated, {}
 
