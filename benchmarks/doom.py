@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measurements import measure_one, per_second
-from utils.agent.rollouts import ExplorationPolicy, Job
+from utils.agent.rollouts import ExplorationPolicy, Job, rollout_episodes
 from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS
 from utils.run import cli, config
