@@ -51,7 +51,7 @@ class Controller:
     @property
     def lowest_action(self) -> np.ndarray:
         """float32 (num_actions,)."""
-        return np.float32([ACTIVATIONS[name] for name in self.activations])
+        return np.array([ACTIVATIONS[name] for name in self.activations], np.float32)
 
     def split(self, parameters: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The weights of each input, (size, num_actions), by its name, and the biases, (num_actions,) or (0,)."""

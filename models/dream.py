@@ -107,8 +107,8 @@ class Imagination:
         scores, steps = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.int32)
         candidate, episode = (index.ravel().astype(np.int32) for index in np.indices(shape))
         running = np.arange(len(scores))
-        rows = np.float32(parameters)
-        state = self._model.begin(np.float32(start)[episode])
+        parameters, start = parameters.astype(np.float32), start.astype(np.float32)
+        rows, state = parameters, self._model.begin(start[episode])
         for first in range(0, len(uniform), STRETCH):
             noise = (tf.constant(kind[first : first + STRETCH], tf.float32) for kind in (uniform, normal))
             state, gained, lived, alive = self._stretch(
@@ -121,7 +121,7 @@ class Imagination:
                 break
             if len(going_on) < len(running):
                 running = running[going_on]
-                rows = np.float32(parameters)[candidate[running]]
+                rows = parameters[candidate[running]]
                 state = DreamState(*(tf.gather(part, going_on) for part in state))
         return scores.reshape(shape), steps.reshape(shape)
 

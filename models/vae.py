@@ -48,9 +48,9 @@ def kl_per_dimension(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("world_models")
 class Sampling(layers.Layer):
-    """GenerationRng z anew at each call. Takes mu and logvar, (batch, z_size)."""
+    """Draws a new z at each call, from mu and logvar, float32 (batch, z_size)."""
 
-    def __init__(self, seed: int | None = None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -108,7 +108,7 @@ def images_from_obs(obs: np.ndarray | tf.Tensor) -> tf.Tensor:
 
 def obs_from_images(images: np.ndarray | tf.Tensor) -> np.ndarray:
     """Images, float32 in [0, 1], to uint8 frames of the same shape."""
-    return np.uint8(np.clip(np.asarray(images) * 255 + 0.5, 0, 255))
+    return np.clip(np.asarray(images) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def frozen_encoder(vae: VAE) -> Callable[[tf.Tensor], list[tf.Tensor]]:

@@ -89,4 +89,4 @@ class NoisyPolicy:
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         fresh = np.stack([rng.standard_normal(self._noise.shape[1]) for rng in self._rngs])
         self._noise = 0.9 * self._noise + np.sqrt(1 - 0.9**2) * self._scale * fresh
-        return self._policy.act(obs, reward_or_done, action_noise=np.float32(self._noise))
+        return self._policy.act(obs, reward_or_done, action_noise=self._noise.astype(np.float32))

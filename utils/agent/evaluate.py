@@ -118,7 +118,7 @@ class _FrameRecorder(EnvObserver):
         if job != self._job:
             return
         self._score, self._step = self._score + reward, self._step + 1
-        view = self.envs[env_index].before
+        view = self.envs[env_index].get_wrapper_attr("before")
         if view is not None:
             reconstruction = self._agent.codec.decode(self.policy.z[env_index : env_index + 1])[0]
             frame = Frame(view, obs.copy(), reconstruction, action.copy(), reward, self._score, self._step)

@@ -199,7 +199,9 @@ class Recorder(Observer):
         obs, action, reward, done = zip(*self._rows.pop(job))
         self._on_end(
             job,
-            Rollout(np.stack(obs), np.float32(np.stack(action)), np.array(reward, np.float32), np.array(done, bool)),
+            Rollout(
+                np.stack(obs), np.stack(action).astype(np.float32), np.array(reward, np.float32), np.array(done, bool)
+            ),
         )
 
 

@@ -6,6 +6,7 @@ import signal
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import cast
 
 import gymnasium
 
@@ -88,17 +89,17 @@ class _Pool:
             for _ in range(min(self._config.parallel_processes, len(groups))):
                 self._give(self._start(), next(waiting, None))
             while self._playing:
-                for pipe in wait(list(self._playing)):
-                    answer = pipe.recv()  # type: ignore[union-attr]
+                for pipe in cast(list[Connection], wait(list(self._playing))):
+                    answer = pipe.recv()
                     if isinstance(answer, Exception):
                         raise answer
-                    num_episodes = self._playing.pop(pipe)  # type: ignore[arg-type]
+                    num_episodes = self._playing.pop(pipe)
                     written, done = written + answer, done + num_episodes
                     self._progress.advance(num_episodes)
                     if not checked and done >= min(FIRST_EPISODES, total):
                         check_disk(self._run.rollouts, written / done * (total - done), "fewer max_trials")
                         checked = True
-                    self._give(pipe, next(waiting, None))  # type: ignore[arg-type]
+                    self._give(pipe, next(waiting, None))
         except (EOFError, ConnectionError):
             for process in self._processes.values():
                 process.terminate()

@@ -47,7 +47,8 @@ class FrameStream:
     def _pools(self, epoch: int) -> list[list[int]]:
         """Episodes in the order of `epoch`, cut into pools of at least pool_frames where there are as many."""
         order = seeding.generator(self._seed, "frame order", epoch).permutation(len(self._paths))
-        pools, frames = [[]], 0
+        pools: list[list[int]] = [[]]
+        frames = 0
         for index in order:
             if frames >= self._pool_frames:
                 pools.append([])
@@ -92,7 +93,7 @@ def prefetched(items: Iterator, depth: int) -> Iterator:
     ready: queue.Queue = queue.Queue(depth)
     stopped = threading.Event()
 
-    def produce():
+    def produce() -> None:
         try:
             for item in items:
                 while not stopped.is_set():
@@ -104,7 +105,7 @@ def prefetched(items: Iterator, depth: int) -> Iterator:
                 if stopped.is_set():
                     return
             ready.put((None, StopIteration()))
-        except BaseException as error:  # whatever it is, it belongs to who asks for the next item
+        except BaseException as error:  # any error, to be raised where the next item is taken
             ready.put((None, error))
 
     threading.Thread(target=produce, daemon=True).start()

@@ -50,7 +50,8 @@ class SequenceSet:
         mask = np.arange(self.time) < np.minimum(lengths, self.time)[:, None]
         rows = np.where(mask, begins[:, None] + np.arange(self.time), 0)
         arrays = [array[rows] * mask.reshape(mask.shape + (1,) * (array.ndim - 1)) for array in self._arrays]
-        return Batch(*arrays, mask.astype(np.float32))
+        mu, logvar, action, reward_or_done = arrays
+        return Batch(mu, logvar, action, reward_or_done, mask.astype(np.float32))
 
     def batches(self, first_step: int, size: int, seed: int) -> Iterator[Batch]:
         """Endless. Each batch depends on (seed, step) alone."""

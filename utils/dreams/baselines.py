@@ -53,7 +53,7 @@ def fit(paths: Sequence[Path], horizons: Sequence[int], first: int) -> dict[int,
     moments = {horizon: _Moments() for horizon in horizons}
     for path in paths:
         series = episodes.load(path, Series, only=("mu", "logvar"))
-        mu, variance = np.float64(series.mu[first:]), np.exp(np.float64(series.logvar[first:]))
+        mu, variance = series.mu[first:].astype(np.float64), np.exp(series.logvar[first:].astype(np.float64))
         for horizon, sums in moments.items():
             if len(mu) > horizon:
                 sums.add(mu[:-horizon], mu[horizon:], variance[:-horizon], variance[horizon:])
@@ -65,18 +65,18 @@ class _Moments:
 
     def __init__(self) -> None:
         self.count = 0
-        self._x = self._y = self._xx = self._xy = self._yy = self._x_noise = self._y_noise = np.float64(0)
+        self._x = self._y = self._xx = self._xy = self._yy = self._x_noise = self._y_noise = np.zeros(())
 
     def add(self, x: np.ndarray, y: np.ndarray, x_noise: np.ndarray, y_noise: np.ndarray) -> None:
         """x, y: mu of the earlier and the later step. x_noise, y_noise: variances of V's draws. float64 (n, z_size)."""
         self.count += len(x)
-        self._x += x.sum(axis=0)
-        self._y += y.sum(axis=0)
-        self._xx += x.T @ x
-        self._xy += x.T @ y
-        self._yy += np.square(y).sum(axis=0)
-        self._x_noise += x_noise.sum(axis=0)
-        self._y_noise += y_noise.sum(axis=0)
+        self._x = self._x + x.sum(axis=0)
+        self._y = self._y + y.sum(axis=0)
+        self._xx = self._xx + x.T @ x
+        self._xy = self._xy + x.T @ y
+        self._yy = self._yy + np.square(y).sum(axis=0)
+        self._x_noise = self._x_noise + x_noise.sum(axis=0)
+        self._y_noise = self._y_noise + y_noise.sum(axis=0)
 
     def baselines(self) -> dict[str, LinearGaussian]:
         x, y, x_noise, y_noise = (total / self.count for total in (self._x, self._y, self._x_noise, self._y_noise))

@@ -12,7 +12,7 @@ Source: chapter, "Learning Inside a Dream".
 """
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -39,7 +39,7 @@ class DreamEnv(gymnasium.Env):
     temperature: above 0; 1 is M's own uncertainty.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 50}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 50}
 
     def __init__(self, run: str | Path, temperature: float = 1.0, render_mode: str | None = None):
         self._dreams = DreamBatch(RunFolder(Path(run)), 1, temperature)
@@ -54,7 +54,7 @@ class DreamEnv(gymnasium.Env):
         return self._dreams.features()[0], {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
-        rewards, done = self._dreams.step(np.float32(action)[None])
+        rewards, done = self._dreams.step(np.asarray(action, np.float32)[None])
         self._steps += 1
         truncated = self._steps >= self._dreams.max_steps
         return self._dreams.features()[0], float(rewards[0]), bool(done[0]), truncated, {}
@@ -70,7 +70,7 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
     own: with `reset(seed=s)`, dream i is that of a `DreamEnv` with seed s + i, up to rounding.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {**DreamEnv.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {**DreamEnv.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(self, run: str | Path, num_envs: int = 1, temperature: float = 1.0, render_mode: str | None = None):
         self._dreams = DreamBatch(RunFolder(Path(run)), num_envs, temperature)
@@ -101,9 +101,9 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         resetting = self._over.copy()
-        rewards, done = self._dreams.step(np.float32(actions))
+        rewards, done = self._dreams.step(np.asarray(actions, np.float32))
         self._steps += 1
-        for env_index in np.flatnonzero(resetting):
+        for env_index in np.flatnonzero(resetting).tolist():
             self._begin(env_index)
         rewards[resetting], done[resetting] = 0.0, False
         truncated = self._steps >= self._dreams.max_steps

@@ -83,13 +83,15 @@ def dream_windows(
     def recorded_actions(t: int, state: DreamState) -> np.ndarray:
         return np.repeat(action[:, t], SAMPLES, axis=0)
 
-    def own_actions(t: int, state: DreamState) -> tf.Tensor:
-        features = agent.controller.features(z=state.z, h=state.h, c=state.c)
-        return agent.controller.act(parameters[None], features[None])[0]
-
     dreamed, predicted, nll = imagine_windows(model, begin, recorded_actions, real[:, 1:], temperature, rng)
     on_policy = None
     if parameters is not None:
+        rows = parameters[None]
+
+        def own_actions(t: int, state: DreamState) -> tf.Tensor:
+            features = agent.controller.features(z=state.z, h=state.h, c=state.c)
+            return agent.controller.act(rows, features[None])[0]
+
         _, logits, _ = imagine_windows(model, begin, own_actions, real[:, 1:], temperature, rng)
         on_policy = _mean_over_samples(logits, predicts)
     last = np.broadcast_to(real[:, None, :1], dreamed[:, :, :1].shape)

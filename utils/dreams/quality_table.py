@@ -34,9 +34,11 @@ def _row(windows: Windows, steps: int, fitted: dict[int, dict[str, LinearGaussia
     rmse = {"rmse": math.sqrt(max(squared_error, 0.0))}
     for name in baselines.NAMES if fitted is not None else ():
         known = windows.last_mu if name == "last_mu" else last
-        baseline = fitted[steps][name] if steps in fitted else None
-        nll[f"nll_{name}"] = _mean(baseline.nll(known, real)) if baseline else math.nan
-        rmse[f"rmse_{name}"] = math.sqrt(_mean(np.square(real - baseline.mean(known)))) if baseline else math.nan
+        nll[f"nll_{name}"] = rmse[f"rmse_{name}"] = math.nan
+        if fitted and steps in fitted:
+            baseline = fitted[steps][name]
+            nll[f"nll_{name}"] = _mean(baseline.nll(known, real))
+            rmse[f"rmse_{name}"] = math.sqrt(_mean(np.square(real - baseline.mean(known))))
     rmse["rmse_perfect"] = math.sqrt(_mean(np.square(windows.spread[:, steps])))
     true, predicted = windows.reward_or_done[:, :steps].sum(axis=1), windows.predicted[:, :steps].sum(axis=1)
     signal = {

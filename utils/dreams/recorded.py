@@ -1,6 +1,7 @@
 """Real episodes to compare dreams with: episodes that M was not trained on."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,14 +25,16 @@ class Recorded(NamedTuple):
 
 def held_out(config: Config, run: RunFolder) -> list[Recorded]:
     """The episodes that V and M never learned from."""
-    paths = list(zip(run.series_paths(config), run.rollout_paths(config)))
-    _, unseen = episodes.split(paths, config.held_out_fraction)
+    _, rollouts = episodes.split(run.rollout_paths(config), config.held_out_fraction)
+    _, series = episodes.split(run.series_paths(config), config.held_out_fraction)
     return [
-        Recorded(
-            episodes.load(series, Series, config), lambda path=path: episodes.load(path, Rollout, only=("obs",)).obs
-        )
-        for series, path in unseen
+        Recorded(episodes.load(path, Series, config), partial(_load_frames, rollout))
+        for path, rollout in zip(series, rollouts)
     ]
+
+
+def _load_frames(path: Path) -> np.ndarray:
+    return episodes.load(path, Rollout, only=("obs",)).obs
 
 
 def training_paths(config: Config, run: RunFolder) -> list[Path]:
@@ -51,7 +54,5 @@ def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:
     rollouts: dict[int, Rollout] = {}
     jobs = evaluation_jobs(FIRST_EVALUATION_SEED, count)
     drive(agent, parameters, jobs, agent.config.max_frames, Recorder(rollouts.__setitem__))
-    return [
-        Recorded(to_series(rollout, agent.codec), lambda obs=rollout.obs: obs)
-        for _, rollout in sorted(rollouts.items())
-    ]
+    in_order = [rollouts[job] for job in sorted(rollouts)]
+    return [Recorded(to_series(rollout, agent.codec), partial(np.asarray, rollout.obs)) for rollout in in_order]

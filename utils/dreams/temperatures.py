@@ -70,7 +70,9 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
         part = variant.path.with_name(f".{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (run.vae, run.rnn):
-            shutil.copytree(folder, part / folder.name, copy_function=link_or_copy)
+            shutil.copytree(
+                folder, part / folder.name, copy_function=lambda source, copy: link_or_copy(Path(source), Path(copy))
+            )
         (part / "series").mkdir()
         link_or_copy(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")

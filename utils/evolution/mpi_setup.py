@@ -1,7 +1,7 @@
-"""What can be wrong with an MPI installation, found before it hangs or aborts, and told in one line.
+"""Finds what is wrong with an MPI installation before it hangs or aborts, and says it in one line.
 
-An MPI library hears of its ranks from a process manager: mpiexec, or srun. Where the two do not speak the same language
-(PMI or PMIx), each process believes that it is alone, or its MPI_Init aborts.
+A process manager, mpiexec or srun, tells an MPI library its rank. If the two use different protocols (PMI or PMIx),
+each process believes that it is the only one, or its MPI_Init aborts.
 """
 
 import contextlib
@@ -14,30 +14,31 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 
-# In which process managers tell a process its rank, and how many there are: MPICH, Intel MPI and Slurm; all that speak
-# PMIx; Open MPI; MVAPICH.
+# Environment variables in which process managers put the rank, and those with the number of ranks: of MPICH, Intel MPI
+# and Slurm; of PMIx; of Open MPI; of MVAPICH.
 _SIZES = {
     "PMI_RANK": "PMI_SIZE",
     "PMIX_RANK": "SLURM_STEP_NUM_TASKS",
     "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE",
     "MV2_COMM_WORLD_RANK": "MV2_COMM_WORLD_SIZE",
 }
-_LARGEST_STEP = 0xFFFFFFEF  # numbers above are Slurm's own, of batch scripts and interactive shells
+_LARGEST_STEP = 0xFFFFFFEF  # larger numbers mean batch scripts and interactive shells of Slurm
 _RANK_MEMORY = 1_100_000  # bytes of /dev/shm that a rank of MPICH needs; measured 1.06 MB
-_COMFORT = 20_000_000  # with which nothing has to be spared: UCX takes 4.2 MB a rank, Open MPI 16.8 MB
+_AMPLE_RANK_MEMORY = 20_000_000  # UCX uses 4.2 MB a rank, Open MPI 16.8 MB
 
 
 def rank_variables() -> list[str]:
-    """Those set here. There are none where no process manager has started this process."""
+    """Those that are set. None is set if no process manager started this process."""
     return [name for name in _SIZES if name in os.environ]
 
 
-def load():
-    """mpi4py's MPI, not initialized. Raises `UsageError` where there is no mpi4py or no library."""
+def load() -> ModuleType:
+    """mpi4py's MPI, not initialized. Raises `UsageError` if mpi4py or the MPI library is missing."""
     try:
         import mpi4py
 
@@ -49,14 +50,16 @@ def load():
     return MPI
 
 
-def initialize():
-    """mpi4py's MPI, initialized in this rank. Raises `UsageError`, in the first rank alone, where that fails or cannot
-    make it one of several."""
-    with _first_speaks():
+def initialize() -> ModuleType:
+    """mpi4py's MPI, initialized in this rank.
+
+    Raises `UsageError`, in the first rank only, if that fails or does not join the ranks.
+    """
+    with _first_rank_reports():
         MPI = load()
-        if not _speaks(MPI):
+        if not _understands_manager(MPI):
             raise _alone(MPI)
-        if shared_memory.free_bytes() < int(os.environ.get("MPI_LOCALNRANKS", 1)) * _COMFORT:
+        if shared_memory.free_bytes() < int(os.environ.get("MPI_LOCALNRANKS", 1)) * _AMPLE_RANK_MEMORY:
             os.environ.update(_spare_memory())
         MPI.Init_thread()
         if MPI.COMM_WORLD.Get_size() == 1 and not any(os.environ.get(size) == "1" for size in _SIZES.values()):
@@ -65,9 +68,8 @@ def initialize():
 
 
 @contextlib.contextmanager
-def _first_speaks() -> Iterator[None]:
-    """Of many processes that meet the same error, which need not know of one another, the others end in silence once
-    the first has spoken."""
+def _first_rank_reports() -> Iterator[None]:
+    """When all ranks meet the same error, the first one raises it and the others exit silently."""
     try:
         yield
     except UsageError:
@@ -77,8 +79,8 @@ def _first_speaks() -> Iterator[None]:
         raise
 
 
-def _speaks(MPI) -> bool:
-    """False where it is known beforehand that the library does not understand the process manager."""
+def _understands_manager(MPI: ModuleType) -> bool:
+    """False if the library is known not to understand the process manager."""
     pmix = "PMIX_RANK" in os.environ
     pmi = any(name in os.environ for name in ("PMI_RANK", "PMI_FD", "PMI_PORT"))
     name, version = MPI.get_vendor()
@@ -87,10 +89,11 @@ def _speaks(MPI) -> bool:
     return pmi or not pmix or name != "MPICH" or "pmix" in MPI.Get_library_version().lower()
 
 
-def _alone(MPI) -> UsageError:
+def _alone(MPI: ModuleType) -> UsageError:
     variable, *_ = rank_variables() or ["nothing"]
-    mpiexec, *_ = mpiexecs() or [None]
-    found = f"{mpiexec} is of {_kind(mpiexec) or 'another MPI'}" if mpiexec else "there is no mpiexec"
+    found = "there is no mpiexec"
+    if mpiexec := next(iter(mpiexecs()), None):
+        found = f"{mpiexec} is of {_kind(mpiexec) or 'another MPI'}"
     return UsageError(
         f"{variable} says that mpiexec or srun has started this process, but {_library(MPI)} hears of no other rank; "
         f"{found}; use the mpiexec of that library, or none, as the script starts its own ranks; "
@@ -98,10 +101,10 @@ def _alone(MPI) -> UsageError:
     )
 
 
-@_first_speaks()
+@_first_rank_reports()
 def refuse_copies() -> None:
-    """Raises `UsageError` where srun has started several copies of this process and told them nothing that MPI could
-    use: each would start ranks of its own. A plain `python` in a batch script is no such copy."""
+    """Raises `UsageError` if srun started several copies of this process without telling MPI: each would start its own
+    ranks. A plain `python` in a batch script is no such copy."""
     step = os.environ.get("SLURM_STEP_ID", os.environ.get("SLURM_STEPID", ""))
     count = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
     if step.isdecimal() and int(step) <= _LARGEST_STEP and count.isdecimal() and int(count) > 1:
@@ -113,13 +116,13 @@ def refuse_copies() -> None:
 
 
 def mpiexecs() -> list[str]:
-    """All that can be found: the virtual environment's own, then PATH's."""
+    """All that are found: first in the virtual environment, then in PATH."""
     folders = str(Path(sys.executable).parent), os.environ.get("PATH", "")
     return list(dict.fromkeys(filter(None, (shutil.which("mpiexec", path=folder) for folder in folders))))
 
 
 def choose_mpiexec(environment: Mapping[str, str]) -> str:
-    """The mpiexec of the library that the ranks will load. Raises `UsageError` if there is no such mpiexec."""
+    """The mpiexec of the library that the ranks will load. Raises `UsageError` if there is none."""
     MPI, found = load(), mpiexecs()
     if not found:
         raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
@@ -138,7 +141,7 @@ def choose_mpiexec(environment: Mapping[str, str]) -> str:
 
 
 def _kind(mpiexec: str) -> str | None:
-    """Whose it is, None if that cannot be told."""
+    """Its MPI. None if that is unknown."""
     try:
         said = _output([mpiexec, "--version"], os.environ)
     except (OSError, subprocess.TimeoutExpired):
@@ -150,7 +153,7 @@ def _kind(mpiexec: str) -> str | None:
 
 
 def _works(mpiexec: str, environment: Mapping[str, str]) -> bool:
-    """Whether it joins two ranks, which is tried."""
+    """Tries whether it joins two ranks."""
     size = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
     try:
         return _output([mpiexec, "-n", "2", sys.executable, "-c", size], environment).split() == ["2", "2"]
@@ -164,8 +167,8 @@ def _output(command: list[str], environment: Mapping[str, str]) -> str:
     ).stdout
 
 
-def _library(MPI) -> str:
-    """Its name and version, and the file where that is known."""
+def _library(MPI: ModuleType) -> str:
+    """Its name and version, and its file if that is known."""
     name, version = MPI.get_vendor()
     text = f"{name} {'.'.join(map(str, version))}"
     try:
@@ -176,22 +179,22 @@ def _library(MPI) -> str:
 
 
 def environment_of_ranks(ranks: int) -> dict[str, str]:
-    """What mpiexec is started with so that `ranks` ranks run on this machine. Raises `UsageError` if they cannot."""
+    """The environment for an mpiexec that starts `ranks` ranks here. Raises `UsageError` if they cannot run."""
     shared_memory.require(ranks * _RANK_MEMORY, f"{ranks} ranks of MPI")
     environment = {
         # Open MPI counts the orchestrator, which sleeps, as a core in use.
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
     }
-    if os.geteuid() == 0:  # as in a container; Open MPI would refuse, but who calls this is root already
+    if os.geteuid() == 0:  # as in a container, where Open MPI would refuse to start
         allowed = ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM")
         environment |= {f"{prefix}_{name}": "1" for prefix in ("OMPI", "PRTE") for name in allowed}
-    if shared_memory.free_bytes() < ranks * _COMFORT:
+    if shared_memory.free_bytes() < ranks * _AMPLE_RANK_MEMORY:
         environment |= _spare_memory()
     return os.environ | environment
 
 
 def _spare_memory() -> dict[str, str]:
-    """UCX and Open MPI then share memory without /dev/shm, unless the user has chosen how."""
+    """Makes UCX and Open MPI share memory without /dev/shm, unless the user chose a way."""
     choices = {"UCX_TLS": "^posix", "OMPI_MCA_btl_sm_backing_directory": tempfile.gettempdir()}
     return {name: value for name, value in choices.items() if name not in os.environ}

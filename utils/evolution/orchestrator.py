@@ -5,6 +5,7 @@ Chapter, "Parallelizing CMA-ES", figure 12-15.
 
 import time
 from collections import deque
+from typing import Any
 
 import numpy as np
 
@@ -115,13 +116,13 @@ def _generation(pool: WorkerPool, state: EvolutionState, config: Config, run: Ru
     number = state.generation + 1
     finished = FinishedTasks(run.controller, state.generation)
     candidates = state.ask()
-    tasks = generation_tasks(config, state.generation, np.float32(candidates))
+    tasks = generation_tasks(config, state.generation, candidates.astype(np.float32))
     results = pool.score(tasks, finished, f"generation {number}")
     scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
     _refuse_unless_finite(scores.mean(axis=1), number, run)
     state.tell(candidates, scores.mean(axis=1))
     steps = [count for result in results for count in result.steps]
-    row = {"generation": number} | statistics(scores.mean(axis=1), "reward_")
+    row: dict[str, Any] = {"generation": number} | statistics(scores.mean(axis=1), "reward_")
     row |= {
         "sigma": float(state.es.sigma),
         "rms_stdev": float(state.es.sigma * np.sqrt(np.mean(state.es.sm.variances))),

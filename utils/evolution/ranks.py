@@ -34,7 +34,7 @@ def inside_mpi() -> bool:
 
 
 def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def launch(num_workers: int, ranks_file: Path) -> int:
@@ -99,10 +99,10 @@ def _watch(ranks_file: Path, dead: list[str]) -> None:
     dead.extend(names[descriptor] for descriptor, _ in poll.poll())
 
 
-def _relay(source: IO[str]) -> None:
+def _relay(source: IO[str] | None) -> None:
     """Prints the output of the ranks, without the banner that MPICH prints when a rank died."""
     banner = False
-    for line in source:
+    for line in source or ():
         banner |= line.startswith(("=" * 40, "YOUR APPLICATION TERMINATED"))
         if not banner:
             sys.stdout.write(line)

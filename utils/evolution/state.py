@@ -40,7 +40,7 @@ class EvolutionState:
         self.generation = 0  # how many are complete
         self.rows: list[dict] = []  # the log
         self.fitness: list[list[float]] = []  # each candidate's score, a list for each generation
-        self.mean = np.float32(start)  # of the population
+        self.mean = start.astype(np.float32)  # of the population
         self.best: dict | None = None  # the best evaluation so far, with its parameters
         self._scores: list[float] = []  # of the generation that is not complete
         self.rng = GenerationRng(config.draw_seed)
@@ -58,7 +58,7 @@ class EvolutionState:
     def tell(self, candidates: np.ndarray, scores: np.ndarray) -> None:
         """Updates CMA-ES and the mean. scores: (population,), the higher the better."""
         self.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
-        self.mean = np.float32(self.es.mean)
+        self.mean = self.es.mean.astype(np.float32)
         self._scores = scores.tolist()
 
     def complete(self, row: dict) -> None:

@@ -42,12 +42,13 @@ class RealPlay:
         self._policy.begin(0, Job(seed, seeding.integer(seed, "watching")))
 
     def step(self, human_action: np.ndarray | None) -> tuple[Frame, bool]:
-        view, obs = self._env.render(), self._obs
+        view, obs = np.asarray(self._env.render()), self._obs
         human_actions = None if human_action is None else human_action[None]
-        action = self._policy.act(obs[None], np.float32([self._reward]), human_actions)[0]
-        self._obs, self._reward, terminated, truncated, _ = self._env.step(action)
+        action = self._policy.act(obs[None], np.array([self._reward], np.float32), human_actions)[0]
+        self._obs, reward, terminated, truncated, _ = self._env.step(action)
+        self._reward = float(reward)
         reconstruction = self._agent.codec.decode(self._policy.z)[0]
-        return Frame(view, obs, reconstruction, action, float(self._reward), 0.0, 0), terminated or truncated
+        return Frame(view, obs, reconstruction, action, self._reward, 0.0, 0), terminated or truncated
 
     def close(self) -> None:
         self._env.close()

@@ -50,7 +50,7 @@ class Window:
     def _handle_keys(self, game: Game) -> None:
         actions = {pygame.K_m: game.switch_controller, pygame.K_r: game.restart, pygame.K_d: game.switch_environment}
         for event in pygame.event.get():
-            key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else None
+            key = event.key if event.type in (pygame.KEYDOWN, pygame.KEYUP) else -1
             if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and key in (pygame.K_ESCAPE, pygame.K_q)):
                 raise Closed
             if event.type == pygame.KEYUP:

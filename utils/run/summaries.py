@@ -10,12 +10,12 @@ STATISTICS: dict[str, Callable] = {"mean": np.mean, "std": np.std, "min": np.min
 IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
 
 
-def of_vae(row: dict[str, float]) -> str:
+def of_vae(row: dict[str, float | None]) -> str:
     """row: the last of V's log."""
     return f"held-out squared error of a frame {row['held_out_reconstruction']:.1f}, KL {row['held_out_kl']:.1f} nats"
 
 
-def of_rnn(row: dict[str, float], predicts: str) -> str:
+def of_rnn(row: dict[str, float | None], predicts: str) -> str:
     """row: the last of M's log."""
     return (
         f"held-out NLL of the next z {row['held_out_nll']:.3f} nats a dimension, loss of the {IN_WORDS[predicts]} "
@@ -46,6 +46,6 @@ def num_episodes(config: Config) -> str:
     return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")
 
 
-def statistics(scores: Sequence[float], prefix: str = "") -> dict[str, float]:
+def statistics(scores: Sequence[float] | np.ndarray, prefix: str = "") -> dict[str, float]:
     """mean, std (of the population), min and max, by these names behind `prefix`."""
     return {prefix + name: float(function(scores)) for name, function in STATISTICS.items()}

@@ -1,4 +1,4 @@
-"""GenerationRng CarRacing's 64x64 observation without drawing the 1000x800 picture first.
+"""Draws CarRacing's 64x64 observation without drawing the 1000x800 picture first.
 
 The stock environment draws every polygon of the world onto a 1000x800 surface and shrinks that to 96x96 at
 every step. But the world does not move, only the camera does. So the track is drawn once a reset, onto a

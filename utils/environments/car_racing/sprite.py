@@ -34,7 +34,7 @@ HALF_WIDTH, RADIUS = dynamics.WHEEL_W * dynamics.SIZE, dynamics.WHEEL_R * dynami
 
 
 def draw_car(picture: np.ndarray, car, zoom: float) -> None:
-    """GenerationRng the car into the observation, uint8 (64, 64, 3), at `zoom` window pixels per world unit."""
+    """Draws the car into the observation, uint8 (64, 64, 3), at `zoom` window pixels per world unit."""
     turn_step, marks = (TURN_STEP, MARKS) if zoom >= FINAL_ZOOM else (OPENING_TURN_STEP, OPENING_MARKS)
     layer = _hull(zoom)
     for axle, wheel in enumerate(car.wheels):
