@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH
 
 from utils.data.collect import collect
 from utils.run import cli
+from utils.run.steps import Step
 from utils.system.progress import Progress
 
 
 def main() -> None:
-    with cli.step(1, __doc__) as (config, run, results):
+    with cli.step(Step.ROLLOUTS, __doc__) as (config, run, results):
         frames = collect(config, run, Progress("rollouts", "episodes"))
         results["rollouts"] = f"{config.num_episodes} episodes, {frames} frames in {run.rollouts}"
 

@@ -19,11 +19,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
 from utils.run import cli
+from utils.run.steps import Step
 from utils.system import compute
 
 
 def main() -> None:
-    with cli.step(2, __doc__) as (config, run, results):
+    with cli.step(Step.VAE, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.run.summaries import of_vae
         from utils.system.progress import Progress

@@ -18,11 +18,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
 from utils.run import cli
+from utils.run.steps import Step
 from utils.system import compute
 
 
 def main() -> None:
-    with cli.step(3, __doc__) as (config, run, results):
+    with cli.step(Step.SERIES, __doc__) as (config, run, results):
         compute.start_tensorflow()
         from utils.data.encode import encode_rollouts
         from utils.system.progress import Progress

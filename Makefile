@@ -17,14 +17,14 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET
 .PHONY: quickstart demo install test benchmark lint clean FORCE
 
 quickstart: $(VENV)/.installed
-	@extra=$$($(VENV)/bin/python -m utils.which '$(CONFIG)' extra) && \
+	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
 	$(VENV)/bin/python 01_generate_data.py --config '$(CONFIG)'
 	$(VENV)/bin/python 02_train_vae.py --config '$(CONFIG)'
 	$(VENV)/bin/python 03_generate_rnn_data.py --config '$(CONFIG)'
 	$(VENV)/bin/python 04_train_rnn.py --config '$(CONFIG)'
 	$(VENV)/bin/python 05_train_controller.py --config '$(CONFIG)'
-	@run=$$($(VENV)/bin/python -m utils.which '$(CONFIG)' run) && set -x && \
+	@run=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' run) && set -x && \
 	$(VENV)/bin/python render_agent.py "$$run" --random --film "$$run/videos/agent.webp" --json "$$run/score.json" && \
 	$(VENV)/bin/python -m utils.figures "$$run" --episodes 20 && \
 	set +x && echo && \
@@ -48,6 +48,7 @@ benchmark: $(VENV)/.installed
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 # Looked at each time. One whose Python is gone, as after an upgrade, is made anew; one without pip, as after Ctrl-C,
 # gets it, and keeps what else is in it.

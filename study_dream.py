@@ -28,13 +28,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
 
-from utils.evolution.ranks import usable_cores
 from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_world
+from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import user_path, write_csv
+from utils.system.processes import usable_cores
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     runs = [RunFolder(path) for path in arguments.run]
     for run in runs:
         run.read_config()
-        run.require(run.rnn_weights, 4, "M is what dreams")
+        run.require(run.rnn_weights, Step.RNN, "M is what dreams")
     folder = runs[-1].path / "dream"  # made once there is something to write
     if arguments.study == "quality":
         _quality(*runs, folder, arguments)

@@ -37,7 +37,9 @@ STEPS, WARM_UP = 60, 5
 def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, float]:
     """Images per second and peak memory of STEPS steps of V."""
     config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=1000"])
-    tf = compute.start_tensorflow()
+    compute.start_tensorflow()
+    import tensorflow as tf
+
     from models.vae import build_vae
     from utils.training.train_vae import make_train_step
 

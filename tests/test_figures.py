@@ -18,7 +18,7 @@ from utils.agent import evaluate
 from utils.environments import get_spec
 from utils.figures import memory
 from utils.figures.catalogue import FIGURES
-from utils.figures.inputs import Subject
+from utils.figures.inputs import FigureInputs
 from utils.run.episodes import Series
 from utils.run.export import ship
 from utils.run.folder import RunFolder
@@ -129,7 +129,7 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
 
 
 def test_ways_are_where_the_car_was(evolved):
-    subject = Subject(RunFolder(evolved / "tiny"))
+    subject = FigureInputs(RunFolder(evolved / "tiny"))
     jobs = evaluate.evaluation_jobs(1000, 3)
     outcomes, ways, lines = evaluate.trajectories(subject.agent, subject.controller[0], jobs, 30, Progress("", ""))
     for job, outcome, way, line in zip(jobs, outcomes, ways, lines):

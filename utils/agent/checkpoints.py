@@ -12,6 +12,7 @@ from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent
+from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
@@ -70,12 +71,14 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
     """
     best, mean = run.controller / "best.npz", run.controller / "mean.npz"
     path = best if best.exists() and not latest else mean
-    run.require(path, 5, "the controller is not trained yet")
+    run.require(path, Step.CONTROLLER, "the controller is not trained yet")
     try:
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
     except UNREADABLE as error:
-        raise UsageError(f"{path} is damaged or foreign ({error}); run `{run.command(5)}` again") from None
+        raise UsageError(
+            f"{path} is damaged or foreign ({error}); run `{run.command(Step.CONTROLLER)}` again"
+        ) from None
     size = config.controller.num_parameters
     if parameters.shape != (size,) or parameters.dtype != np.float32 or not np.isfinite(parameters).all():
         raise UsageError(

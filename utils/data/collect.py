@@ -16,6 +16,7 @@ from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder, previous
+from utils.run.steps import Step
 from utils.system import compute, seeding
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, link_or_copy
@@ -60,7 +61,7 @@ def _take_over(before: RunFolder, run: RunFolder) -> range:
         print(f"{before.path} was shipped without its rollouts: all episodes are new", flush=True)
         return range(0)
     paths = before.rollout_paths(before.read_config())
-    before.require_episodes(paths, Rollout, 1)
+    before.require_episodes(paths, Rollout, Step.ROLLOUTS)
     for index, path in enumerate(paths):
         if not episodes.is_whole(run.rollout(index), Rollout):
             with atomic_write(run.rollout(index)) as temporary:

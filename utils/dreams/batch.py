@@ -8,6 +8,7 @@ import numpy as np
 
 from utils.environments import DREAM, get_spec
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 
@@ -35,7 +36,7 @@ class DreamBatch:
         self.temperature, self._num_envs, self._run = temperature, num_envs, run
         self._config = run.read_config()
         run.require_rnn()
-        run.require(run.starts, 3, "dreams start from the first frames of the rollouts")
+        run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
         self.spec, self.controller = get_spec(self._config.env_name), self._config.controller
         self.max_steps = self.spec.max_steps
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.controller.num_features,), np.float32)

@@ -4,6 +4,7 @@ import numpy as np
 
 from models.vae import sample_z
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE
@@ -13,7 +14,7 @@ class InitialLatents:
     """mu and logvar, float32 (episodes, z_size), of the first frames of a run's rollouts."""
 
     def __init__(self, run: RunFolder, z_size: int):
-        run.require(run.starts, 3, "dreams start from the first frames of the rollouts")
+        run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
         try:
             with np.load(run.starts, allow_pickle=False) as file:
                 self._mu, self._logvar = file["mu"], file["logvar"]
@@ -23,7 +24,7 @@ class InitialLatents:
             if array.shape != (len(self._mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
                 raise UsageError(
                     f"{run.starts}: {name} is {array.dtype} {array.shape}, not finite float32 (episodes, {z_size}); "
-                    f"delete it and run `{run.command(3)}` again"
+                    f"delete it and run `{run.command(Step.SERIES)}` again"
                 )
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:

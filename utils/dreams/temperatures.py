@@ -17,6 +17,7 @@ from utils.figures.dream_scores import save_temperatures
 from utils.run import config as configuration
 from utils.run.folder import RunFolder, previous
 from utils.run.provenance import check_agent, check_rnn, fingerprint
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import link_or_copy, write_csv
 from utils.system.progress import Progress
@@ -29,11 +30,11 @@ def check_training(run: RunFolder, temperatures: list[float], overrides: list[st
     """Raises `UsageError` if `train_at` could not begin at one of the temperatures. Writes nothing."""
     config = run.read_config()
     check_rnn(run, config)
-    run.require(run.starts, 3, "dreams start from the first frames that V has seen")
+    run.require(run.starts, Step.SERIES, "dreams start from the first frames that V has seen")
     get_spec(config.env_name).make().close()  # or says what is not installed
     if before := previous(config):
         check_agent(before)
-    allowed = {*configuration.keys(5, fixed=True), *configuration.keys(5, fixed=False)}
+    allowed = {*configuration.keys(Step.CONTROLLER, fixed=True), *configuration.keys(Step.CONTROLLER, fixed=False)}
     allowed -= {"controller_environment", "controller_temperature"}
     for override in overrides:
         if (key := override.partition("=")[0]) in configuration.Config.model_fields and key not in allowed:

@@ -1,17 +1,17 @@
-"""The environments, each with what the rest of the pipeline has to know about it.
+"""The environments, each with its `EnvironmentSpec`: all that differs between them for the rest of the pipeline.
 
-Nothing outside this package asks which environment it is: everything that differs is in `EnvironmentSpec`.
-Importing this package registers the `WorldModels/` ids with Gymnasium.
+Importing this package registers the `WorldModels/` ids with Gymnasium. An environment of another package is named
+`package.module:ID`, as in Gymnasium; its module calls `register` (docs/new-environment.md).
 """
 
 import difflib
+import importlib
 
 import gymnasium
 
-from utils.environments.car_racing import SPEC as _CAR_RACING
+from utils.environments import car_racing, take_cover
 from utils.environments.spec import EnvironmentSpec
-from utils.environments.take_cover import SPEC as _TAKE_COVER
-from utils.system import compute  # noqa: F401  from here on it knows of forks, in which dreams cannot go on
+from utils.system import compute  # noqa: F401  it has to see every fork from here on: dreams cannot survive one
 from utils.system.errors import UsageError
 
 DREAM = "WorldModels/Dream-v0"
@@ -20,13 +20,35 @@ gymnasium.register(
     "utils.dreams.environment:DreamEnv",
     vector_entry_point="utils.dreams.environment:DreamVectorEnv",
 )
-_SPECS = {spec.env_id: spec for spec in (_CAR_RACING, _TAKE_COVER)}
+_SPECS: dict[str, EnvironmentSpec] = {}
 
 
-def get_spec(env_id: str) -> EnvironmentSpec:
-    """The spec of a registered environment. Raises `UsageError` for an unknown id."""
+def register(spec: EnvironmentSpec) -> None:
+    """Makes an environment known to the pipeline. Gymnasium has to know its id as well."""
+    _SPECS[spec.env_id] = spec
+
+
+register(car_racing.SPEC)
+register(take_cover.SPEC)
+
+
+def get_spec(env_name: str) -> EnvironmentSpec:
+    """The spec of a registered environment, or of `package.module:ID`, whose module is imported first.
+
+    Raises `UsageError` for an unknown id or module.
+    """
+    module, _, env_id = env_name.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UsageError(
+                f"env_name: cannot import {module} ({error}); install its package, or put its folder on PYTHONPATH"
+            ) from None
     if env_id not in _SPECS:
         near = difflib.get_close_matches(env_id, _SPECS, n=1, cutoff=0.3)
         known = f"did you mean {near[0]}?" if near else f"known: {', '.join(_SPECS)}"
+        if module:
+            known = f"{module} did not register it with utils.environments.register; {known}"
         raise UsageError(f"env_name: no environment {env_id!r}; {known}")
     return _SPECS[env_id]

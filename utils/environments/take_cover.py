@@ -1,57 +1,62 @@
-"""The environment `WorldModels/TakeCover-v0`: ViZDoom's take_cover, and what the pipeline has to know about it.
+"""The environment `WorldModels/TakeCover-v0`, ViZDoom's take_cover, and its spec.
 
-Imps throw fireballs from the far wall of a room, more of them as time passes; one moves left and right and lives as
-long as one can. Chapter, "Doom: Take Cover"; paper, section 4.
+Imps throw fireballs from the far wall of a room, more of them as time passes. The agent moves left and right and tries
+to live long. Chapter, "Doom: Take Cover"; paper, section 4.
 """
 
 import contextlib
 import functools
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from types import ModuleType
+from typing import Any
 
 import cv2
 import gymnasium
 import numpy as np
 
-from utils.environments.spec import EnvironmentSpec, EpisodeLost, PublishedCurve
+from utils.environments.spec import EnvironmentSpec, EpisodeLost, Explorer, PublishedCurve
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 
 SIZE = 64
-SCREEN = "RES_160X120"  # the smallest there is; at 64x64 its fireballs are those of larger ones
+SCREEN = "RES_160X120"  # the smallest one; at 64x64 its fireballs look like those of larger ones
 STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
 MAX_STEPS = 2100
 STEPS_PER_SECOND = 35
-SHARED_MEMORY = 300_000  # bytes of a game with STOCK_SCREEN, 264 KB, and some more
+SHARED_MEMORY = 300_000  # bytes, of which a game with STOCK_SCREEN uses 264 KB
 
 
 class TakeCover(gymnasium.Env):
-    """ViZDoom's own take_cover.cfg, a tic a step.
+    """ViZDoom's own take_cover.cfg. A step is a tic.
 
-    Observation: uint8 (64, 64, 3). Action: float32 (1,) in [-1, 1]: the lower third moves left, the upper one right.
-    Reward: 1 for each step. Ends with death, which ViZDoom alone decides. `render()` gives the game's own picture.
-    Raises `UsageError` if ViZDoom is not installed or cannot run here, `EpisodeLost` when the game's process died; the
-    next reset starts another.
+    Observation: uint8 (64, 64, 3).
+    Action: float32 (1,) in [-1, 1]. The lower third moves left, the upper third right.
+    Reward: 1 for each step.
+    End: death, which ViZDoom decides.
+    `render()`: the game's own picture.
+
+    Raises `UsageError` if ViZDoom is not installed or cannot run here, and `EpisodeLost` when the game's process died.
+    The next reset then starts another game.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": STEPS_PER_SECOND}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": STEPS_PER_SECOND}
 
     def __init__(self, render_mode: str | None = None, screen: str = SCREEN):
         _vizdoom()
-        self.render_mode, self._screen, self._game = render_mode, screen, None
+        self.render_mode, self._screen = render_mode, screen
+        self._game: Any = None
         self.observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
-        of_episode = int(self.np_random.integers(2**31)) if seed is None else seed
+        game_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         try:
-            self._begin(of_episode)
+            self._begin(game_seed)
         except _lost_game() as error:
             self.close()
             raise EpisodeLost(f"a game of Doom died: {error}") from None
@@ -63,10 +68,10 @@ class TakeCover(gymnasium.Env):
         self._game.set_seed(seed)
         self._game.new_episode()
 
-    def step(self, action):
-        push = float(action[0])
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        move = float(action[0])
         try:
-            reward = self._game.make_action([push < -1 / 3, push > 1 / 3], 1)
+            reward = self._game.make_action([move < -1 / 3, move > 1 / 3], 1)
             over = self._game.is_episode_finished()
             dead = over and self._game.is_player_dead()
         except _lost_game() as error:
@@ -81,7 +86,7 @@ class TakeCover(gymnasium.Env):
         return self._picture_for_agent()
 
     def _look(self) -> None:
-        self._picture = self._game.get_state().screen_buffer  # there is none once the episode is over
+        self._picture = self._game.get_state().screen_buffer  # a finished episode has none
 
     def _picture_for_agent(self) -> np.ndarray:
         return cv2.resize(self._picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
@@ -95,7 +100,7 @@ class TakeCover(gymnasium.Env):
             self._game = None
 
 
-def _vizdoom():
+def _vizdoom() -> ModuleType:
     try:
         import vizdoom
     except ImportError:
@@ -113,13 +118,13 @@ def _lost_game() -> tuple[type[Exception], ...]:
 
 @functools.cache
 def _scratch() -> tempfile.TemporaryDirectory:
-    """Of this process: games write into the folder they run in, and fall over each other in a common one."""
+    """A folder of this process. Games write into their working directory, and would disturb each other in one."""
     return tempfile.TemporaryDirectory(prefix="doom_")
 
 
 @functools.cache
 def _launcher() -> str:
-    """take_cover_game.sh, or a copy of it where it must not be run: without its run bit, or on a noexec mount."""
+    """take_cover_game.sh, or an executable copy if it has no execute permission, or lies on a noexec mount."""
     script = Path(__file__).with_name("take_cover_game.sh")
     if os.access(script, os.X_OK):
         return str(script)
@@ -134,52 +139,54 @@ def _launcher() -> str:
     return str(copy)
 
 
-def _start(screen: str):
-    """A game in a process of its own."""
+def _start(screen: str) -> Any:
+    """A `vizdoom.DoomGame`, which is a process of its own."""
     vizdoom = _vizdoom()
-    package = Path(vizdoom.__file__).parent
+    package = Path(str(vizdoom.__file__)).parent
     doom = package / "vizdoom"
     if not os.access(doom, os.X_OK):
         raise UsageError(f"{doom} is not executable: `chmod +x` it, or install ViZDoom on another file system")
     shared_memory.require(SHARED_MEMORY, "the frames of a game of Doom")
     game = vizdoom.DoomGame()
     game.load_config(str(Path(vizdoom.scenarios_path) / "take_cover.cfg"))
-    game.set_doom_game_path(str(package / "freedoom2.wad"))  # by default a doom2.wad comes first
+    game.set_doom_game_path(str(package / "freedoom2.wad"))  # otherwise ViZDoom prefers a doom2.wad
     game.set_screen_resolution(getattr(vizdoom.ScreenResolution, screen))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
     os.environ["WORLD_MODELS_DOOM"] = str(doom)
     game.set_vizdoom_path(_launcher())
-    game.set_doom_config_path(os.devnull)  # by default all games write the same file
-    with contextlib.chdir(_scratch().name):  # init() obeys a _vizdoom.cfg in the working directory
+    game.set_doom_config_path(os.devnull)  # otherwise all games write the same file
+    with contextlib.chdir(_scratch().name):  # init() reads a _vizdoom.cfg in the working directory
         game.init()
     _unlink_shared_memory((Path(_scratch().name) / "arguments").read_text())
     return game
 
 
 def _unlink_shared_memory(arguments: str) -> None:
-    """Takes away the names of the memory that the newest game shares with this process, both of which have it open:
-    it is freed with them, however they end, where ViZDoom itself would leave 8 MB behind."""
-    instance = re.search(r"viz_instance_id (\S+)", arguments).group(1)
+    """Deletes the names of the memory that the newest game shares with this process. Both have it open already.
+
+    The memory is then freed when both have ended, in any way. ViZDoom would leave 8 MB behind.
+    """
+    instance = arguments.split("viz_instance_id ", 1)[1].split()[0]
     for name in "ViZDoomSM", "ViZDoomMQCtr", "ViZDoomMQDoom":
         Path("/dev/shm", name + instance).unlink(missing_ok=True)
 
 
-def _uniform(rng: np.random.Generator):
-    """New at each step, the usual random policy, and the baseline that a trained agent is compared with."""
+def _uniform(rng: np.random.Generator) -> Explorer:
+    """A new action at each step: the usual random policy, and the baseline of trained agents."""
 
-    def act(observation):
+    def act(obs: np.ndarray) -> np.ndarray:
         return rng.uniform(-1, 1, 1).astype(np.float32)
 
     return act
 
 
-def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]):
-    """Each action of draw() held for steps() steps."""
-    action, hold = None, 0
+def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]) -> Explorer:
+    """Holds each action of draw() for steps() steps."""
+    action, hold = np.zeros(1, np.float32), 0
 
-    def act(observation):
+    def act(obs: np.ndarray) -> np.ndarray:
         nonlocal action, hold
         if hold == 0:
             action, hold = draw(), steps()
@@ -189,16 +196,21 @@ def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]):
     return act
 
 
-def _held(rng: np.random.Generator):
-    """Each action held for 1 to 10 steps, 5.5 on average: it gets about, and sees more of the room. The original draws
-    anew where the step is a multiple of a number from 1 to 10, itself drawn anew then: 3.6 steps on average."""
+def _held(rng: np.random.Generator) -> Explorer:
+    """Holds each action for 1 to 10 steps, 5.5 on average, so that it sees more of the room.
+
+    The original code draws a new action where the step is a multiple of a number from 1 to 10, and a new number then:
+    3.6 steps on average.
+    """
     return _holding(lambda: rng.uniform(-1, 1, 1).astype(np.float32), lambda: int(rng.integers(1, 11)))
 
 
-def _roam(rng: np.random.Generator):
-    """Each episode has a pace and a side of its own: actions are held for 3 to 60 steps on average, and drawn with a
-    leaning. Unlike `held`, it also comes to stand still, and against a wall, for long: in a dream of what it has never
-    done, a controller believes that fireballs do not fly there."""
+def _roam(rng: np.random.Generator) -> Explorer:
+    """Each episode has its own pace, 3 to 60 steps for an action on average, and its own preferred side.
+
+    Unlike `held`, it also stands still, and at a wall, for long. In a dream of a policy that never does, a controller
+    believes that no fireballs fly there.
+    """
     pace, leaning = np.exp(rng.uniform(np.log(3), np.log(60))), rng.uniform(-0.7, 0.7)
     return _holding(
         lambda: np.clip(rng.uniform(-1, 1, 1) + leaning, -1, 1).astype(np.float32),
@@ -206,7 +218,9 @@ def _roam(rng: np.random.Generator):
     )
 
 
-gymnasium.register("WorldModels/TakeCover-v0", TakeCover, max_episode_steps=MAX_STEPS, reward_threshold=750)
+gymnasium.register(
+    "WorldModels/TakeCover-v0", f"{__name__}:TakeCover", max_episode_steps=MAX_STEPS, reward_threshold=750
+)
 
 
 def _make(render_mode: str | None = None) -> gymnasium.Env:
@@ -214,12 +228,12 @@ def _make(render_mode: str | None = None) -> gymnasium.Env:
 
 
 def _make_stock(render_mode: str | None = None) -> gymnasium.Env:
-    """The game is ViZDoom's own anyway; what differs is that it draws the screen that take_cover.cfg asks for."""
+    """The same game, with the screen size of take_cover.cfg."""
     return gymnasium.make("WorldModels/TakeCover-v0", render_mode=render_mode, screen=STOCK_SCREEN)
 
 
-def _place(env: gymnasium.Env) -> tuple[float, float]:
-    variable, game = _vizdoom().GameVariable, env.unwrapped._game
+def _position(env: gymnasium.Env) -> tuple[float, float]:
+    variable, game = _vizdoom().GameVariable, env.get_wrapper_attr("_game")
     return game.get_game_variable(variable.POSITION_X), game.get_game_variable(variable.POSITION_Y)
 
 
@@ -232,14 +246,12 @@ SPEC = EnvironmentSpec(
     action_names=("move",),
     predicts="done",
     pip_extra="doom",
-    keyboard_action=lambda left, right, up, down: np.float32([right - left]),
+    keyboard_action=lambda left, right, up, down: np.array([right - left], np.float32),
     max_steps=MAX_STEPS,
     steps_per_second=STEPS_PER_SECOND,
-    idle_reward=None,
     explorations={"held": _held, "roam": _roam, "uniform": _uniform},
     baseline_policy="uniform",
-    position=_place,
-    track_line=lambda env: np.zeros((0, 2)),
+    position=_position,
     published_curves=(
         PublishedCurve(
             "the original (hardmaru): candidates in the dream, mean", "learning_curve_doom_hardmaru.csv", 64

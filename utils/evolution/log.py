@@ -10,10 +10,10 @@ from utils.environments import get_spec
 from utils.evolution.state import EvolutionState
 from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
-from utils.figures.style import PICTURE_SECONDS
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.system.files import write_csv
+from utils.system.progress import PICTURE_SECONDS
 
 
 class EvolutionLog:

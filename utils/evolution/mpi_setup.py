@@ -18,23 +18,11 @@ from types import ModuleType
 
 from utils.system import shared_memory
 from utils.system.errors import UsageError
+from utils.system.processes import RANK_SIZES, rank_variables
 
-# Environment variables in which process managers put the rank, and those with the number of ranks: of MPICH, Intel MPI
-# and Slurm; of PMIx; of Open MPI; of MVAPICH.
-_SIZES = {
-    "PMI_RANK": "PMI_SIZE",
-    "PMIX_RANK": "SLURM_STEP_NUM_TASKS",
-    "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE",
-    "MV2_COMM_WORLD_RANK": "MV2_COMM_WORLD_SIZE",
-}
 _LARGEST_STEP = 0xFFFFFFEF  # larger numbers mean batch scripts and interactive shells of Slurm
 _RANK_MEMORY = 1_100_000  # bytes of /dev/shm that a rank of MPICH needs; measured 1.06 MB
 _AMPLE_RANK_MEMORY = 20_000_000  # UCX uses 4.2 MB a rank, Open MPI 16.8 MB
-
-
-def rank_variables() -> list[str]:
-    """Those that are set. None is set if no process manager started this process."""
-    return [name for name in _SIZES if name in os.environ]
 
 
 def load() -> ModuleType:
@@ -62,7 +50,7 @@ def initialize() -> ModuleType:
         if shared_memory.free_bytes() < int(os.environ.get("MPI_LOCALNRANKS", 1)) * _AMPLE_RANK_MEMORY:
             os.environ.update(_spare_memory())
         MPI.Init_thread()
-        if MPI.COMM_WORLD.Get_size() == 1 and not any(os.environ.get(size) == "1" for size in _SIZES.values()):
+        if MPI.COMM_WORLD.Get_size() == 1 and not any(os.environ.get(size) == "1" for size in RANK_SIZES.values()):
             raise _alone(MPI)
     return MPI
 

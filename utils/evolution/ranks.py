@@ -22,19 +22,11 @@ from utils.evolution import mpi_setup
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 from utils.system.files import disk_is_full
-from utils.system.processes import end_with_parent
+from utils.system.processes import end_with_parent, usable_cores
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # within which all ranks must have started
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
-
-
-def inside_mpi() -> bool:
-    return bool(mpi_setup.rank_variables())
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def launch(num_workers: int, ranks_file: Path) -> int:

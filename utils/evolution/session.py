@@ -9,10 +9,12 @@ from utils.evolution.worker import worker_loop
 from utils.run import cli, provenance
 from utils.run.config import Config
 from utils.run.folder import RunFolder, opened
+from utils.run.steps import Step
 from utils.run.summaries import of_controller
 from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import write_json
+from utils.system.processes import inside_mpi
 
 if TYPE_CHECKING:
     from utils.evolution.state import EvolutionState
@@ -23,14 +25,14 @@ def evolve(parser: argparse.ArgumentParser) -> int:
 
     Returns the exit code. Raises `UsageError` for bad input, in the first rank only.
     """
-    if mpi.inside_mpi():
+    if inside_mpi():
         _take_part(parser)
         return 0
     mpi_setup.refuse_copies()
     config, arguments = cli.configured(parser)
     if arguments.workers < 1:
         raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
-    with opened(config, 5) as run:  # locked for the checks only, then by the orchestrator
+    with opened(config, Step.CONTROLLER) as run:  # locked for the checks only, then by the orchestrator
         if _check(config, run):
             return 0
     return mpi.launch(arguments.workers, run.controller / "ranks.json")
@@ -54,7 +56,7 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
         if not ranks.workers:
             raise UsageError("started with 1 rank; the orchestrator needs at least one worker beside it: mpiexec -n 2")
         config, _ = cli.configured(parser)
-        with opened(config, 5) as run:
+        with opened(config, Step.CONTROLLER) as run:
             if _check(config, run):
                 return
 
@@ -66,9 +68,9 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
                 compute.start_tensorflow(threads=1)  # takes seconds, in which the workers start
                 from utils.evolution.orchestrator import orchestrate
 
-                with run.timed(5):
+                with run.timed(Step.CONTROLLER):
                     state = orchestrate(ranks, config, run)
-                cli.summarise(run, 5, _results(state, config, run))
+                cli.summarise(run, Step.CONTROLLER, _results(state, config, run))
 
             started = True
             ranks.abort_on_error(lead)
@@ -82,7 +84,7 @@ def _check(config: Config, run: RunFolder) -> bool:
     """Whether all generations are done. Raises `UsageError` if an earlier step is missing or was done again."""
     from utils.evolution.state import EvolutionState
 
-    provenance.check(config, run, 5)
+    provenance.check(config, run, Step.CONTROLLER)
     state = EvolutionState.restore(run.controller)
     if state is None or state.generation < config.controller_num_generation:
         return False
@@ -94,7 +96,7 @@ def _check(config: Config, run: RunFolder) -> bool:
         f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
         "controller_num_generation to go on"
     )
-    cli.summarise(run, 5, _results(state, config, run))
+    cli.summarise(run, Step.CONTROLLER, _results(state, config, run))
     return True
 
 

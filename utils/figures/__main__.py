@@ -1,9 +1,9 @@
-"""Draw what a run has learned, and tell it on one page.
+"""Draw what a run has learned, figure by figure and on one page.
 
-RUN is a run folder (runs/<exp_name>). Without NAMEs every figure is drawn that the steps done so far allow, and the
-page RUN/report.html, which holds all of them and needs nothing else.
+RUN is a run folder (runs/<exp_name>). Without NAMEs it draws every figure that the finished steps allow, and
+the page RUN/report.html with all of them in one file.
 
-reads   runs/<exp_name>: whatever is there
+reads   runs/<exp_name>: whatever exists
 writes  runs/<exp_name>/figures/NAME.png, and report.html
 
 examples
@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-if not __package__:  # called by its path; what Python then looks in first is this folder
+if not __package__:  # called by its path: Python then looks for modules in this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
 from utils.run import cli
@@ -32,9 +32,15 @@ def main() -> None:
         prog="python -m utils.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=user_path, metavar="RUN", help="run folder")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of figures: all that can be drawn, and the page")
-    parser.add_argument("--episodes", type=int, default=100, metavar="N", help="played for `ways` (%(default)s)")
-    parser.add_argument("--dimension", type=int, metavar="D", help="of z, for `mixture` (the most telling one)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="figures to draw (all that can be drawn, and the page)"
+    )
+    parser.add_argument(
+        "--episodes", type=int, default=100, metavar="N", help="episodes that C plays for `ways` (%(default)s)"
+    )
+    parser.add_argument(
+        "--dimension", type=int, metavar="D", help="dimension of z for `mixture` (the most telling one)"
+    )
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         raise UsageError(f"--episodes {arguments.episodes}: at least 1 is needed")
@@ -44,22 +50,22 @@ def main() -> None:
         raise UsageError(f"--dimension {arguments.dimension}: 0 to {config.z_size - 1} are there")
     compute.start_tensorflow()
     from utils.figures.catalogue import FIGURES
-    from utils.figures.inputs import Subject
+    from utils.figures.inputs import FigureInputs
     from utils.figures.report import save_report
 
     for name in arguments.names:
         if name not in FIGURES:
             raise UsageError(f"{name}: no such figure; there are {', '.join(FIGURES)}")
-    subject = Subject(run, arguments.episodes, arguments.dimension)
+    inputs = FigureInputs(run, arguments.episodes, arguments.dimension)
     for name in arguments.names or FIGURES:
         path = run.figures / f"{name}.png"
         try:
-            FIGURES[name].save(subject, path)
+            FIGURES[name].save(inputs, path)
         except UsageError as error:
             if arguments.names:
                 raise
             print(f"{name}: not drawn: {error}")
-            path.unlink(missing_ok=True)  # one that is there shows what has been done anew since
+            path.unlink(missing_ok=True)  # an older one would show what was replaced since
         else:
             print(f"{name}: {path}", flush=True)
     if not arguments.names:

@@ -1,8 +1,10 @@
-"""What C does: its weights, and where it drives."""
+"""C's weights, and its trajectories."""
 
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 from models.controller import Controller
@@ -11,8 +13,7 @@ from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
 
 
 def save_weights(parameters: np.ndarray, controller: Controller, spec: EnvironmentSpec, title: str, path: Path) -> None:
-    """parameters: float32 (num_parameters,), as `models.controller` lays them out. A row for each action, a picture
-    for each of z, h and c that the controller reads; all on one scale."""
+    """A row for each action, a picture for each input, all on one scale. parameters: float32 (num_parameters,)."""
     names, (weights, biases) = spec.action_names, controller.split(parameters)
     height = 8 if controller.num_features <= 400 else 16
     shapes = [(height, -(-len(part) // height)) for part in weights.values()]
@@ -44,7 +45,7 @@ def save_weights(parameters: np.ndarray, controller: Controller, spec: Environme
 def save_trajectories(
     trajectories: list[np.ndarray], track_lines: list[np.ndarray], scores: list[float], title: str, path: Path
 ) -> None:
-    """Where episodes went, the worst first.
+    """Trajectories of episodes, the worst first.
 
     trajectories: the positions of each episode, float (steps, 2).
     track_lines: the line of each episode's track, (points, 2). Without lines, the agent moves to and fro only, and its
@@ -71,7 +72,7 @@ def save_trajectories(
             axes.grid(alpha=0.3)
         axes.set_title(f"{scores[episode]:.0f}", fontsize=9, pad=2)
     if on_tracks:
-        drawn.colorbar(heat, ax=panels, label="steps spent at a place", extend="max", shrink=0.5, aspect=30)
+        drawn.colorbar(heat, ax=panels, label="steps at a position", extend="max", shrink=0.5, aspect=30)
     else:
         drawn.supxlabel("step", fontsize=11)
         drawn.supylabel("position, in the game's units", fontsize=11)
@@ -79,13 +80,13 @@ def save_trajectories(
     save(drawn, path)
 
 
-def _draw_on_track(axes, positions: np.ndarray, track_line: np.ndarray):
-    """A heat map of `positions` on the grey line `track_line`, both to one scale that fits them."""
+def _draw_on_track(axes: Axes, positions: np.ndarray, track_line: np.ndarray) -> QuadMesh:
+    """A heat map of `positions` on the grey line `track_line`, on one scale."""
     extent = np.concatenate([positions, track_line])
     low, high = extent.min(axis=0), extent.max(axis=0)
     centre, half, cells = (low + high) / 2, max(high - low) / 2 * 1.08 + 1e-6, 40
     edges = [np.linspace(centre[i] - half, centre[i] + half, cells + 1) for i in range(2)]
-    steps, _, _ = np.histogram2d(*positions.T, bins=edges)
+    steps, _, _ = np.histogram2d(positions[:, 0], positions[:, 1], bins=(edges[0], edges[1]))
     axes.plot(*track_line.T, color=FAINT, lw=5, solid_capstyle="round", zorder=1)
     heat = axes.pcolormesh(
         *edges, np.where(steps > 0, steps, np.nan).T, cmap="viridis_r", norm=LogNorm(1, 100), zorder=2, rasterized=True

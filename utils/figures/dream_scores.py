@@ -1,6 +1,8 @@
-"""What controllers score in the dream beside what they score outside: over temperatures, and run after run."""
+"""Scores of controllers in the dream and in the real environment: over temperatures, and run after run."""
 
 from pathlib import Path
+
+from matplotlib.axes import Axes
 
 from utils.figures.style import IN_THE_DREAM, OUTSIDE, figure, save
 
@@ -33,7 +35,7 @@ def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> N
     save(drawn, path)
 
 
-def _draw(axes, rows: list[dict], x: str, name: str, color: str, label: str) -> None:
+def _draw(axes: Axes, rows: list[dict], x: str, name: str, color: str, label: str) -> None:
     xs, means, stds = ([row[key] for row in rows] for key in (x, f"{name}_mean", f"{name}_std"))
     axes.errorbar(xs, means, stds, color=color, fmt="o-", ms=5, capsize=3, lw=1.2, label=label)
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Reality above the dream of it: a strip to print, a film to watch."""
+"""Real windows above dreamed ones, as a strip and as a film."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ FILM_SIDE = 192
 
 
 def save_dream_strip(real: np.ndarray, dreamed: np.ndarray, path: Path) -> None:
-    """real, dreamed: uint8 (windows, steps, 64, 64, 3). Each window is two rows, reality above its dream."""
+    """real, dreamed: uint8 (windows, steps, 64, 64, 3). Each window is two rows, the real one above the dreamed one."""
     gap, left, top = Sheet.GAP, Sheet.MARGIN + ROW_TITLE, Sheet.TITLE + LABEL
     pair = 2 * (SIDE + gap) + 2 * gap
     sheet = Sheet(
         left + len(SHOWN) * (SIDE + gap) + Sheet.MARGIN, top + len(real) * pair,
-        "Episodes, and what M dreams from the same beginning with the same actions",
+        "Episodes, and M's dreams from the same beginning with the same actions",
     )  # fmt: skip
     for column, step in enumerate(SHOWN):
         x = left + column * (SIDE + gap)
-        sheet.text(x, Sheet.TITLE, "last seen" if step == 0 else f"step {step}")
+        sheet.text(x, Sheet.TITLE, "last read" if step == 0 else f"step {step}")
         for window, frames in enumerate(zip(real, dreamed)):
             for row in range(2):
                 sheet.paste(x, top + window * pair + row * (SIDE + gap), frames[row][step], SIDE)

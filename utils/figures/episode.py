@@ -1,4 +1,4 @@
-"""Forty frames of an episode, with what was done and what it gave."""
+"""Forty frames of an episode, with actions and rewards."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FIRST, COUNT, COLUMNS, SIDE, GAP = 40, 40, 10, 128, 14
 
 
 def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
-    """The chapter shows frames 40 to 59 of an episode; here it is 40 to 79, or the last ones of a shorter one."""
+    """Frames 40 to 79 of an episode (the chapter shows 40 to 59), or the last ones of a shorter one."""
     obs, action, reward = rollout.obs, rollout.action, rollout.reward
     first = max(0, min(FIRST, len(obs) - COUNT))
     steps = range(first, min(first + COUNT, len(obs)))
@@ -18,11 +18,11 @@ def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
     height = SIDE + 24 + 17 * len(names) + 12
     rows = -(-len(steps) // COLUMNS)
     title = (
-        f"Frames {steps[0]} to {steps[-1]} of an episode; below each the action, on a bar from -1 to 1, and the reward "
-        "that followed, on a bar to the largest one here"
+        f"Frames {steps[0]} to {steps[-1]} of an episode, with the actions (bars from -1 to 1) and the rewards that "
+        "followed (bars relative to the largest one here)"
     )
     sheet = Sheet(2 * Sheet.MARGIN + COLUMNS * (SIDE + GAP) - GAP, Sheet.TITLE + rows * height + Sheet.GAP, title)
-    most = max(abs(float(reward[t])) for t in steps) or 1.0
+    largest = max(abs(float(reward[t])) for t in steps) or 1.0
     for index, t in enumerate(steps):
         x = Sheet.MARGIN + index % COLUMNS * (SIDE + GAP)
         y = Sheet.TITLE + index // COLUMNS * height
@@ -36,11 +36,11 @@ def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
             y += 17
         sheet.text(x, y, "reward", 11)
         sheet.text(x + SIDE, y, _signed(reward[t], 1), 11, anchor="ra")
-        sheet.bar(x + 46, y + 5, 40, float(reward[t]) / most)
+        sheet.bar(x + 46, y + 5, 40, float(reward[t]) / largest)
     save(sheet, path)
 
 
 def _signed(value: float, digits: int) -> str:
-    """Without a sign where nothing is left to be signed."""
+    """Without a sign if it is rounded to 0."""
     rounded = round(float(value), digits)
     return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"

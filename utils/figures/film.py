@@ -1,4 +1,4 @@
-"""Films of an agent: the world as a person sees it beside what V sees and makes of it, with action and reward."""
+"""Films of an agent: the view for people, what V sees, its reconstruction, action and reward."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def compose(frame: Frame, action_names: tuple[str, ...]) -> Image.Image:
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     image.paste(_fitted(frame.view, _VIEW[2:]), _VIEW[:2])
-    shown = [(0, "what V sees", frame.obs), (200, "what V makes of it", frame.reconstruction)]
-    if frame.obs is None:  # view is already what V makes of z
-        shown = []
+    shown = []
+    if frame.obs is not None:
+        shown = [(0, "what V sees", frame.obs), (200, "its reconstruction", frame.reconstruction)]
+    else:  # a dream: the view is the reconstruction
         draw.multiline_text((_SIDE_X, 8), frame.note, fill=INK, font=_FONT, spacing=8)
     for top, title, picture in shown:
         draw.text((_SIDE_X, top + 3), title, fill=INK, font=_FONT)
@@ -73,18 +74,18 @@ def check_film_path(path: Path) -> None:
 def save_film(frames: list[Image.Image], path: Path, frames_per_second: float) -> None:
     """Writes frames of one size as GIF, WebP or MP4, as the suffix says."""
     milliseconds = round(1000 / frames_per_second)
-    with atomic_write(path) as aside:
+    with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mp4":
-            _save_mp4(frames, aside, frames_per_second)
+            _save_mp4(frames, temporary, frames_per_second)
         elif path.suffix.lower() == ".webp":
             frames[0].save(
-                aside, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
+                temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=70, method=2
             )
         else:
             palette = [
                 frame.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames
             ]
-            palette[0].save(aside, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
+            palette[0].save(temporary, save_all=True, append_images=palette[1:], duration=milliseconds, loop=0)
 
 
 def _save_mp4(frames: list[Image.Image], path: Path, frames_per_second: float) -> None:

@@ -1,4 +1,4 @@
-"""The run that figures are of."""
+"""The inputs of all figures: what they need of a run."""
 
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +15,16 @@ from utils.run import episodes
 from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent, check_rnn
+from utils.run.steps import Step
 
-MOST_FRAMES = 1000  # held-out ones that figures of V look at
+MAX_FRAMES = 1000  # held-out frames for figures of V
 
 
-class Subject:
-    """What is slow is loaded once, when a figure first asks for it. Raises `UsageError` where a step is missing.
+class FigureInputs:
+    """Loads each input once, when a figure first needs it. Raises `UsageError` if a step is missing.
 
-    num_episodes: that C plays for its figures. dimension: of z, to be followed; the most telling one, if None.
+    num_episodes: how many C plays.
+    dimension: of z, for `mixture`. The most telling one if it is None.
     """
 
     def __init__(self, run: RunFolder, num_episodes: int = 100, dimension: int | None = None):
@@ -42,35 +44,35 @@ class Subject:
 
     @cached_property
     def agent(self) -> Agent:
-        """V and M for C, whose weights tell whether they are those it was trained with."""
+        """Raises `UsageError` if C was trained with another V or M."""
         check_agent(self.run)
         return Agent(self.config, self.run)
 
     @cached_property
     def controller(self) -> tuple[np.ndarray, str]:
-        """Its weights, float32 (num_parameters,), and which one it is in words."""
+        """Its parameters, float32 (num_parameters,), and in words which ones they are."""
         return load_controller(self.config, self.run)
 
     @cached_property
     def _held_out_paths(self) -> list[Path]:
-        """Rollouts that V and M have not learned from."""
-        self.run.require_episodes(self.run.rollout_paths(self.config), Rollout, 1)
+        """Rollouts that V and M never learned from."""
+        self.run.require_episodes(self.run.rollout_paths(self.config), Rollout, Step.ROLLOUTS)
         return episodes.split(self.run.rollout_paths(self.config), self.config.held_out_fraction)[1]
 
     @cached_property
     def rollout(self) -> Rollout:
-        """The held-out episode that all are told by: the one with the most reward."""
+        """The held-out episode with the most reward, which the figures show."""
         return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout, self.config)
 
     @cached_property
     def series(self) -> Series:
-        """Of `rollout`."""
+        """`rollout`, encoded."""
         return to_series(self.rollout, self.codec)
 
     @cached_property
     def held_out_frames(self) -> np.ndarray:
-        """uint8 (n, 64, 64, 3), evenly out of all held-out episodes."""
-        return episodes.spread_frames(self._held_out_paths, MOST_FRAMES)
+        """uint8 (n, 64, 64, 3), evenly from all held-out episodes."""
+        return episodes.spread_frames(self._held_out_paths, MAX_FRAMES)
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How V, M and C learned; C with the published curves behind it, by generation and by what they cost."""
+"""Learning curves of V, M and C. C's is shown by generation and by cost, with published curves behind it."""
 
 from pathlib import Path
 
@@ -14,20 +14,23 @@ PUBLISHED = ("#aaaaaa", "#555555")
 
 
 def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: list[dict]) -> None:
-    """rows: the evolution's log, one dictionary a generation. earlier: that of the runs it goes on from."""
+    """rows: the log of the evolution, a dictionary for each generation.
+
+    earlier: the log of the runs that this one goes on from.
+    """
     spec, dreamed = get_spec(config.env_name), config.controller_environment == "dream"
     rows = earlier + rows
-    published = [(curve.label, list(zip(*curve.points()))) for curve in spec.published_curves]
+    published = [(curve.label, np.array(curve.points()).T) for curve in spec.published_curves]
     drawn, ((by_generation, by_cost),) = figure(13, 6, 1, 2, sharey=True)
-    for color, (label, (generations, core_hours, scores)) in zip(PUBLISHED, published):
-        shown = np.array(generations) <= max(len(rows), 20)
-        by_generation.plot(np.array(generations)[shown], np.array(scores)[shown], color=color, lw=1.2, label=label)
-        begun = np.array(core_hours) > 0
-        by_cost.plot(np.array(core_hours)[begun], np.array(scores)[begun], color=color, lw=1.2)
+    for color, (label, (generations, hours, scores)) in zip(PUBLISHED, published):
+        shown = generations <= max(len(rows), 20)
+        by_generation.plot(generations[shown], scores[shown], color=color, lw=1.2, label=label)
+        begun = hours > 0
+        by_cost.plot(hours[begun], scores[begun], color=color, lw=1.2)
 
     generation = np.arange(1, len(rows) + 1)
     core_hours = np.cumsum([row["generation_seconds"] * row["worker_ranks"] for row in rows]) / 3600
-    count = "" if earlier else f"{config.controller_eval_episode} "  # theirs may have been another
+    count = "" if earlier else f"{config.controller_eval_episode} "  # earlier runs may have used another number
     points = [("evaluation", OUTSIDE, "o", f"{count}{'real ' if dreamed else ''}{spec.episode_noun}s for evaluation")]
     if dreamed:
         points.append(("dream_evaluation", IN_THE_DREAM, "s", f"{count}dreams for evaluation"))
@@ -49,7 +52,7 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     by_generation.set_ylabel("score of an episode")
     by_generation.xaxis.set_major_locator(MaxNLocator(integer=True))
     by_cost.set_xscale("log")
-    if published:  # so many decades that there is room for their names alone
+    if published:  # many decades: only their labels fit
         by_cost.xaxis.set_minor_formatter(NullFormatter())
     by_cost.set_xlabel("core-hours of step 5's workers")
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
@@ -59,7 +62,10 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
 
 
 def save_losses(rows: list[dict], names: dict[str, str], title: str, path: Path) -> None:
-    """rows: the log of step 2 or 4. names: of losses in it, and what to call them, with their units."""
+    """rows: the log of step 2 or 4.
+
+    names: the losses to show, with their labels.
+    """
     drawn, panels = figure(6.5 * len(names), 3.8, 1, len(names))
     for axes, (name, label) in zip(panels[0], names.items()):
         steps = [row["step"] for row in rows]

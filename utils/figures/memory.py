@@ -1,4 +1,4 @@
-"""What M foretells: the mixture of the next z step by step, and whole dreams beside the episode they start from."""
+"""What M predicts: the mixture of the next z step by step, and whole dreams beside a real episode."""
 
 from pathlib import Path
 
@@ -17,39 +17,39 @@ DREAMS, COLUMNS, SIDE = 3, 11, 128
 
 
 def drawn_z(series: Series) -> np.ndarray:
-    """An episode's z as M learns it, drawn from (mu, logvar), float32 (T, z_size)."""
+    """The z of an episode as M reads it, drawn from (mu, logvar), float32 (T, z_size)."""
     rng = np.random.default_rng(0)
     return np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
 
 
 def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, path: Path) -> None:
-    """Over some steps of an episode: the density that M gave the next z in `dimension` before it came, the weights of
-    the mixture's components, and what M foretold of the reward or the end, `predicts`."""
+    """For some steps of an episode: the predicted density of one dimension of the next z, the weights of the mixture's
+    components, and the predicted reward or end (`predicts`)."""
     z = drawn_z(series)
     reward_or_done = getattr(series, predicts).astype(np.float32)
     before = np.r_[np.float32(0), reward_or_done[:-1]]
     outputs = rnn(rnn.inputs(z, series.action, before)[None])
     mixture, prediction = rnn.split(outputs[0])
     first = max(0, len(z) - 1 - STEPS)
-    if not series.done[-1]:  # nothing is as worth seeing as the end
+    if not series.done[-1]:  # the end is shown if there is one
         first = min(FIRST, first)
     steps = np.arange(first, min(first + STEPS, len(z) - 1))
     logpi, mu, logvar = (np.asarray(part)[steps, dimension] for part in mixture)
-    came = z[steps + 1, dimension]
+    real = z[steps + 1, dimension]
 
     drawn, panels = figure(12, 8.4, 3, sharex=True, height_ratios=(2.4, 0.8, 1.1))
-    density, weights, told = panels[:, 0]
+    density, weights, prediction_axes = panels[:, 0]
     likely = np.exp(logpi) > 0.02
     sigma = np.exp(0.5 * logvar)
     low, high = ((mu + side * 2 * sigma)[likely] for side in (-1, 1))
-    grid = np.linspace(min(came.min(), low.min()), max(came.max(), high.max()), 300)
+    grid = np.linspace(min(real.min(), low.min()), max(real.max(), high.max()), 300)
     deviation = (grid[:, None, None] - mu) / sigma
     log_normal = -0.5 * np.square(deviation) - 0.5 * logvar - 0.5 * np.log(2 * np.pi)
     log_density = np.logaddexp.reduce(logpi + log_normal, axis=-1)
-    shown = np.exp(log_density - log_density.max(axis=0))  # to the peak of each step: sharp ones and broad ones show
+    shown = np.exp(log_density - log_density.max(axis=0))  # relative to the peak, so that sharp and broad ones show
     mesh = density.pcolormesh(steps + 1, grid, shown, cmap="Blues", vmin=0, vmax=1, shading="nearest", rasterized=True)
-    drawn.colorbar(mesh, ax=density, label="density that M foretold,\nto the peak of its step", pad=0.01)
-    density.plot(steps + 1, came, ".", ms=5, color=ORANGE, label="z that came")
+    drawn.colorbar(mesh, ax=density, label="predicted density,\nrelative to the peak of its step", pad=0.01)
+    density.plot(steps + 1, real, ".", ms=5, color=ORANGE, label="real z")
     density.plot(steps + 1, series.mu[steps + 1, dimension], lw=1, color=INK, label="its mean, mu")
     density.set_ylabel(f"z {dimension}")
     density.legend(**ABOVE)
@@ -59,26 +59,30 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     weights.set_ylim(0, 1)
     weights.set_ylabel(f"weights of the\n{len(order)} components")
     if predicts == "reward":
-        told.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="reward that came")
-        told.plot(steps + 1, prediction.numpy()[steps], lw=1.4, color=BLUE, label="reward that M foretold")
-        told.set_ylabel("reward of a step")
+        prediction_axes.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="real reward")
+        prediction_axes.plot(steps + 1, prediction.numpy()[steps], lw=1.4, color=BLUE, label="predicted reward")
+        prediction_axes.set_ylabel("reward of a step")
     else:
-        steps = np.r_[steps, steps[-1] + 1]  # of which no z comes any more
-        told.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="the end")
-        told.plot(steps + 1, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="its chance, says M")
-        told.set_ylabel("probability")
-    told.legend(**ABOVE)
-    told.set_xlabel("step of the episode")
-    told.set_xlim(steps[0] + 0.5, steps[-1] + 1.5)
-    for axes in (density, told):
+        steps = np.r_[steps, steps[-1] + 1]  # the last step has a prediction, but no next z
+        prediction_axes.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="real end")
+        prediction_axes.plot(
+            steps + 1, end_probability(prediction).numpy()[steps], lw=1.4, color=BLUE, label="predicted probability"
+        )
+        prediction_axes.set_ylabel("probability")
+    prediction_axes.legend(**ABOVE)
+    prediction_axes.set_xlabel("step of the episode")
+    prediction_axes.set_xlim(steps[0] + 0.5, steps[-1] + 1.5)
+    for axes in (density, prediction_axes):
         axes.grid(alpha=0.3)
-    drawn.suptitle("What M foretells of a dimension of z, one step ahead, in an episode it never learned from")
+    drawn.suptitle("M's prediction of a dimension of z, one step ahead, in a held-out episode")
     save(drawn, path)
 
 
 def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float) -> np.ndarray:
-    """`count` dreams that begin with the first z of an episode and are given its actions: z, float32
-    (count, steps + 1, z_size), NaN after a dream's end."""
+    """`count` dreams from the first z of an episode, with its actions: z, float32 (count, steps + 1, z_size).
+
+    NaN after the end of a dream.
+    """
     model = DreamModel(rnn, predicts)
     step = tf.function(model.step, autograph=False)
     rng = np.random.default_rng(0)
@@ -103,21 +107,23 @@ def save_dream_comparison(
     temperature: float,
     path: Path,
 ) -> None:
-    """obs: uint8 (T, 64, 64, 3), the pictures of the episode `series`; if they are None, what V makes of its z. Dreams
-    that start as it did and go on by themselves with its actions, below it."""
+    """An episode, and below it dreams from its first frame with its actions.
+
+    obs: uint8 (T, 64, 64, 3), the frames of the episode `series`. If it is None, V decodes its z.
+    """
     length = min(len(series.mu) - 1, 250)
     lived = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
     times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
     sheet = Sheet(
         2 * Sheet.MARGIN + 76 + len(times) * (SIDE + Sheet.GAP),
         Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
-        "An episode, and dreams that start as it did: M is given the same actions and nothing else "
+        "An episode, and dreams from its first frame. M is given the same actions and nothing else "
         f"(temperature {temperature:g})",
     )
 
     for row in range(DREAMS + 1):
         y = Sheet.TITLE + 22 + row * (SIDE + Sheet.GAP)
-        reality = "reality" if obs is not None else "seen by V"
+        reality = "real" if obs is not None else "decoded by V"
         sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, f"dream {row}" if row else reality)
         for column, t in enumerate(times):
             x = Sheet.MARGIN + 76 + column * (SIDE + Sheet.GAP)

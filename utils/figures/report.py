@@ -1,4 +1,4 @@
-"""One page that tells a run as the chapter would: settings, timings, scores, and every figure, in one file."""
+"""A run as one HTML page in one file: settings, timings, scores and every figure."""
 
 import base64
 import json
@@ -9,30 +9,31 @@ from utils.environments import get_spec
 from utils.figures.catalogue import FIGURES
 from utils.run import config as configuration
 from utils.run.config import Config
-from utils.run.folder import STEPS, RunFolder
+from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.run.summaries import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
 from utils.system.files import atomic_write
 from utils.system.progress import duration
 
 _TITLES = {
-    1: "1. Random rollouts",
-    2: "2. V learns to see",
-    3: "3. Every frame becomes z",
-    4: "4. M learns to foretell",
-    5: "5. C learns to act",
+    Step.ROLLOUTS: "1. Random rollouts",
+    Step.VAE: "2. V learns to see",
+    Step.SERIES: "3. Every frame becomes z",
+    Step.RNN: "4. M learns to predict",
+    Step.CONTROLLER: "5. C learns to act",
 }
-_TOLD = {
-    1: "{episodes} episodes of at most {config.max_frames} steps{how}. Nobody minds the score: what "
-    "matters is that much of the world comes by.",
-    2: "A variational autoencoder squeezes each picture of 64 x 64 x 3 numbers into z, {config.z_size} of them, and "
-    "makes the picture from z again. It learned from all episodes but the held-out "
-    "{config.held_out_fraction:.0%}, {config.vae_num_epoch:g} times over.",
-    3: "V turned every frame into the mean and variance of its z. From here on nobody looks at pictures.",
-    4: "An LSTM of {config.rnn_size} units reads z, the action and the last {predicts}, and foretells the next z, as a "
-    "mixture of {config.rnn_num_mixture} normal distributions for each number, and the {predicts}. "
+_TEXTS = {
+    Step.ROLLOUTS: "{episodes} episodes of at most {config.max_frames} steps{how}. The score does not matter: they "
+    "should show much of the world.",
+    Step.VAE: "A variational autoencoder encodes each frame of 64 x 64 x 3 numbers as z, {config.z_size} numbers, and "
+    "decodes it again. It learned from all episodes but the held-out {config.held_out_fraction:.0%}, for "
+    "{config.vae_num_epoch:g} epochs.",
+    Step.SERIES: "V encoded every frame as the mean and variance of its z. Frames are not needed any more.",
+    Step.RNN: "An LSTM of {config.rnn_size} units reads z, the action and the last {predicts}. It predicts the next z, "
+    "as a mixture of {config.rnn_num_mixture} normal distributions for each number, and the {predicts}. "
     "{config.rnn_num_steps} iterations of {config.rnn_batch_size} sequences.",
-    5: "One linear layer from {inputs} to the action, evolved by CMA-ES: {config.population} candidates a generation, "
-    "each the mean of {lived} {where}.",
+    Step.CONTROLLER: "One linear layer from {inputs} to the action, evolved by CMA-ES: {config.population} candidates "
+    "a generation. The score of each is the mean of {lived} {where}.",
 }
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; padding: 0 1em }
@@ -45,7 +46,7 @@ summary { cursor: pointer; color: #0072b2 }
 
 
 def save_report(run: RunFolder) -> None:
-    """Tells the steps that are done, with the figures that are there."""
+    """Shows the steps that are done, with the figures that exist."""
     config = run.read_config()
     parts = [f"<h1>{escape(run.path.name)}: a world model of {escape(config.env_name)}</h1>", _overview(run, config)]
     for step, title in _TITLES.items():
@@ -59,24 +60,27 @@ def save_report(run: RunFolder) -> None:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.path.name)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
-    with atomic_write(run.report) as aside:
-        aside.write_text(page, encoding="utf-8")
+    with atomic_write(run.report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
-def _done(run: RunFolder, step: int) -> bool:
-    made = {1: run.rollout(0), 2: run.vae_weights, 3: run.starts, 4: run.rnn_weights, 5: run.controller / "log.csv"}
+def _done(run: RunFolder, step: Step) -> bool:
+    made = {
+        Step.ROLLOUTS: run.rollout(0), Step.VAE: run.vae_weights, Step.SERIES: run.starts, Step.RNN: run.rnn_weights,
+        Step.CONTROLLER: run.controller / "log.csv",
+    }  # fmt: skip
     return made[step].exists()
 
 
 def _overview(run: RunFolder, config: Config) -> str:
     """Timings and results, a row a step."""
     timings, rows = run.timings(), []
-    for step, (_, script) in STEPS.items():
+    for step in Step:
         if not _done(run, step):
-            rows.append((f"{script}", "", "not done yet"))
+            rows.append((step.script, "", "not done yet"))
             continue
         seconds = timings.get(step)
-        rows.append((script, duration(seconds) if seconds is not None else "", _result(run, config, step)))
+        rows.append((step.script, duration(seconds) if seconds is not None else "", _result(run, config, step)))
     cells = "".join(
         f'<tr><td>{escape(script)}</td><td class="number">{time}</td><td>{escape(result)}</td></tr>'
         for script, time, result in rows
@@ -85,21 +89,21 @@ def _overview(run: RunFolder, config: Config) -> str:
     return (
         f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}{total}</table>'
         + _scores(run)
-        + _settings(config, 0)
+        + _settings(config, None)
     )
 
 
-def _result(run: RunFolder, config: Config, step: int) -> str:
-    if step in (1, 3):
-        paths = (run.rollout_paths if step == 1 else run.series_paths)(config)
-        there = sum(path.exists() for path in paths)
-        return f"{there or 'no'} episodes" if there in (0, len(paths)) else f"{there} of {len(paths)} episodes"
-    if not (run.step_folder(step) / "log.csv").exists():  # of an agent that was shipped
+def _result(run: RunFolder, config: Config, step: Step) -> str:
+    if step in (Step.ROLLOUTS, Step.SERIES):
+        paths = (run.rollout_paths if step == Step.ROLLOUTS else run.series_paths)(config)
+        count = sum(path.exists() for path in paths)
+        return f"{count or 'no'} episodes" if count in (0, len(paths)) else f"{count} of {len(paths)} episodes"
+    if not (run.step_folder(step) / "log.csv").exists():  # a shipped agent
         return ""
     rows = run.log(step)
-    if step == 2:
+    if step == Step.VAE:
         return of_vae(rows[-1])
-    if step == 4:
+    if step == Step.RNN:
         return of_rnn(rows[-1], get_spec(config.env_name).predicts)
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
     if not evaluated:
@@ -108,7 +112,7 @@ def _result(run: RunFolder, config: Config, step: int) -> str:
 
 
 def _scores(run: RunFolder) -> str:
-    """What `render_agent.py --json` left in the run folder."""
+    """The scores that `render_agent.py --json` wrote into the run folder."""
     lines = []
     for path in sorted(run.path.glob("*score*.json")):
         report = json.loads(path.read_text())
@@ -124,33 +128,33 @@ def _scores(run: RunFolder) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
-def _text(run: RunFolder, config: Config, step: int) -> str:
+def _text(run: RunFolder, config: Config, step: Step) -> str:
     how = f", explored by the policy “{config.exploration_policy}”"
     if config.previous_run:
-        theirs = f", those of {config.previous_run} among them"
-        how = f"{how}{theirs}" if config.rollout_policy == "explore" else f"{theirs}; the rest its controller drove"
+        how = how if config.rollout_policy == "explore" else ", played by its controller"
+        how = f": the first ones from {config.previous_run}, the others{how.removeprefix(',')}"
     where = "in the real environment"
     if config.controller_environment == "dream":
         where = f"dreamed by M at temperature {config.controller_temperature:g}"
-    return _TOLD[step].format(
+    return _TEXTS[step].format(
         config=config, how=how, episodes=config.num_episodes, predicts=IN_WORDS[get_spec(config.env_name).predicts],
         lived=num_episodes(config), inputs=" and ".join(config.controller_inputs), where=where,
     )  # fmt: skip
 
 
-def _settings(config: Config, step: int) -> str:
+def _settings(config: Config, step: Step | None) -> str:
     names = configuration.keys(step, fixed=True) + configuration.keys(step, fixed=False)
     rows = "".join(f"<tr><td>{name}</td><td>{escape(str(getattr(config, name)))}</td></tr>" for name in names)
     return f"<details><summary>settings</summary><table>{rows}</table></details>" if names else ""
 
 
 def _dreams(run: RunFolder) -> list[str]:
-    """What `study_dream.py` found."""
+    """The results of `study_dream.py`."""
     captions = {
-        "quality": "Windows of held-out episodes, and what M makes of them once it is left alone.",
-        "driven": "The same where C drives.",
-        "temperatures": "What the temperature does to scores in the dream and outside.",
-        "iterations": "Run after run: the dream against the real environment.",
+        "quality": "Windows of held-out episodes, and M's dreams from the same beginning.",
+        "driven": "The same for episodes that C played.",
+        "temperatures": "Scores in dreams of several temperatures and in the real environment.",
+        "iterations": "Scores in the dream and in the real environment, run after run.",
     }
     pictures = [
         _picture(run.path / "dream" / f"{name}.png", caption)
@@ -161,12 +165,12 @@ def _dreams(run: RunFolder) -> list[str]:
 
 
 def _film(run: RunFolder) -> list[str]:
-    """The newest film of its kind that browsers play as a picture."""
+    """The newest film that browsers show as an image."""
     films = [path for path in run.path.glob("videos/*") if path.suffix in (".webp", ".gif")]
     if not films:
         return []
     newest = max(films, key=lambda path: path.stat().st_mtime)
-    return ["<h2>The agent</h2>", _picture(newest, "It acts; at the right what V sees, and what it makes of it.")]
+    return ["<h2>The agent</h2>", _picture(newest, "The agent, what V sees, and its reconstruction.")]
 
 
 def _picture(path: Path, caption: str) -> str:

@@ -1,7 +1,8 @@
-"""What all figures have in common: colours that colour-blind people can tell apart, sheets of small pictures, files."""
+"""What figures share: colours that colour-blind people can distinguish, sheets of small pictures, files."""
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,8 +13,9 @@ from utils.system.files import atomic_write
 matplotlib.use("Agg")
 from matplotlib import font_manager
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-matplotlib.rcdefaults()  # not what a matplotlibrc of the user's says
+matplotlib.rcdefaults()  # ignores the user's matplotlibrc
 
 # Okabe and Ito
 BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#cc79a7"
@@ -21,32 +23,31 @@ INK, GREY, FAINT = "#222222", "#777777", "#dddddd"
 POSITIVE, NEGATIVE = BLUE, ORANGE
 IN_THE_DREAM, OUTSIDE, CANDIDATES = GREEN, ORANGE, BLUE
 DPI = 110
-PICTURE_SECONDS = 120.0  # between two drawings of what a network learns, while it does
 
 
-def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs):
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> tuple[Figure, np.ndarray]:
     """A matplotlib figure of that many inches and its axes, (rows, columns)."""
     return plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, squeeze=False, layout="constrained", **kwargs)
 
 
-def save(drawn, path: Path) -> None:
-    """Writes a matplotlib figure or a `Sheet` whole or not at all."""
-    with atomic_write(path) as aside:
+def save(drawn: "Figure | Sheet", path: Path) -> None:
+    """Writes a matplotlib figure or a `Sheet` to a file."""
+    with atomic_write(path) as temporary:
         if isinstance(drawn, Sheet):
-            drawn.image.save(aside)
+            drawn.image.save(temporary)
         else:
-            drawn.savefig(aside)
+            drawn.savefig(temporary)
             plt.close(drawn)
 
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The one that matplotlib writes with."""
+    """The font of matplotlib."""
     return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
 
 
 class Sheet:
-    """White paper of width x height pixels with a title, for pictures to be pasted on."""
+    """A white image of width x height pixels with a title, for pasting frames on."""
 
     MARGIN, TITLE, GAP = 12, 40, 6
 
@@ -60,12 +61,12 @@ class Sheet:
         self.draw.text((x, y), text, fill=color, font=font(size), anchor=anchor)
 
     def paste(self, x: int, y: int, picture: np.ndarray, side: int) -> None:
-        """picture: uint8 (n, n, 3), shown side pixels wide, a multiple of n: each of its own is a square."""
+        """picture: uint8 (n, n, 3). side: its width on the sheet in pixels, a multiple of n."""
         assert side % len(picture) == 0
         self.image.paste(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST), (x, y))
 
     def label(self, x: int, y: int, text: str) -> None:
-        """In the upper left corner of a picture, readable on whatever is in it."""
+        """Text on white in the upper left corner of a picture."""
         self.draw.rectangle((x, y, x + 6 + round(font(11).getlength(text)), y + 15), fill="white")
         self.text(x + 3, y + 1, text, 11)
 

@@ -1,4 +1,4 @@
-"""What V sees: reconstructions, what one frame becomes, what each dimension of z means, pictures out of nothing."""
+"""What V sees: reconstructions, the z of one frame, the meaning of each dimension of z, reconstructions of random z."""
 
 from pathlib import Path
 
@@ -11,28 +11,28 @@ SIDE = 128
 
 
 def save_reconstructions(codec: FrameCodec, obs: np.ndarray, path: Path, shown: int = 24) -> None:
-    """obs: uint8 (n, 64, 64, 3), held out. Of them `shown`, evenly from the best to the worst reconstruction."""
-    made = codec.decode(codec.encode(obs)[0])
-    error = np.square((obs.astype(np.float32) - made) / 255).sum(axis=(1, 2, 3))
+    """obs: uint8 (n, 64, 64, 3), held out. Shows `shown` of them, from the best to the worst reconstruction."""
+    reconstructions = codec.decode(codec.encode(obs)[0])
+    error = np.square((obs.astype(np.float32) - reconstructions) / 255).sum(axis=(1, 2, 3))
     order = np.argsort(error)[np.linspace(0, len(obs) - 1, min(shown, len(obs))).round().astype(int)]
     columns = 8
     rows, height = -(-len(order) // columns), 2 * SIDE + 30
     sheet = Sheet(
         2 * Sheet.MARGIN + columns * (SIDE + Sheet.GAP), Sheet.TITLE + rows * height,
-        f"Frames V never learned from, each above what V makes of the mean of its z: from the best of {len(obs)} to "
-        "the worst (squared error: the sum over 64 x 64 x 3 numbers from 0 to 1)",
+        f"Held-out frames above their reconstructions from the mean of z, from the best of {len(obs)} to the worst "
+        "(squared error: the sum over 64 x 64 x 3 numbers from 0 to 1)",
     )  # fmt: skip
     for index, frame in enumerate(order):
         x = Sheet.MARGIN + index % columns * (SIDE + Sheet.GAP)
         y = Sheet.TITLE + index // columns * height
         sheet.paste(x, y, obs[frame], SIDE)
-        sheet.paste(x, y + SIDE + 2, made[frame], SIDE)
+        sheet.paste(x, y + SIDE + 2, reconstructions[frame], SIDE)
         sheet.text(x, y + 2 * SIDE + 5, f"squared error {error[frame]:.1f}", 12)
     save(sheet, path)
 
 
 def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6) -> None:
-    """obs: uint8 (64, 64, 3), one frame. Its mu and logvar, and what several z drawn from them decode to."""
+    """One frame, its mu and logvar, and the reconstructions of several z drawn from them. obs: uint8 (64, 64, 3)."""
     mu, logvar = (array[0] for array in codec.encode(obs[None]))
     noise = np.random.default_rng(0).standard_normal((samples, len(mu)), np.float32)
     z = np.concatenate([mu[None], np.asarray(sample_z(mu, logvar, noise))])
@@ -59,18 +59,22 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
         each.axhline(0, color=GREY, lw=0.8)
         each.grid(alpha=0.3)
         each.set_xlim(-1, len(mu))
-    drawn.suptitle("One frame, the normal distribution that V turns it into, and pictures of what it may have been")
+    drawn.suptitle("One frame, its distribution of z, and reconstructions of samples")
     save(drawn, path)
 
 
 def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int = 9) -> None:
-    """obs: uint8 (n, 64, 64, 3), many frames. Each dimension goes from its 1st to its 99th percentile while
-    the others stay at those of a usual frame; those that tell most of a frame come first."""
+    """Changes each dimension of z from its 1st to its 99th percentile, while the others stay at those of a usual frame.
+
+    The dimensions that tell most of a frame come first.
+
+    obs: uint8 (n, 64, 64, 3), many frames.
+    """
     mu, logvar = codec.encode(obs)
-    told = kl_per_dimension(mu, logvar).mean(axis=0)
-    order = np.argsort(-told)
-    of_a_frame = np.square(mu).sum(axis=1)
-    mu_of_full = mu[of_a_frame >= np.median(of_a_frame)]  # an empty frame shows little of what a dimension does
+    kl = kl_per_dimension(mu, logvar).mean(axis=0)
+    order = np.argsort(-kl)
+    norm = np.square(mu).sum(axis=1)
+    mu_of_full = mu[norm >= np.median(norm)]  # on an empty frame a dimension changes little
     base = mu_of_full[np.square(mu_of_full - mu_of_full.mean(axis=0)).sum(axis=1).argmin()]
     low, high = np.percentile(mu, (1, 99), axis=0)
     blocks, side, label = 2, 64, 96
@@ -78,8 +82,8 @@ def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int =
     width = label + values * (side + 2) + 20
     sheet = Sheet(
         Sheet.MARGIN + blocks * width, Sheet.TITLE + rows * (side + 6) + Sheet.GAP,
-        f"What each dimension of z does, from its 1st to its 99th percentile over {len(mu)} frames (KL from the prior: "
-        "how much it tells of a frame)",
+        f"Each dimension of z from its 1st to its 99th percentile over {len(mu)} frames (KL: how much it tells of a "
+        "frame)",
     )  # fmt: skip
     for index, dimension in enumerate(order):
         z = np.repeat(base[None], values, axis=0)
@@ -87,7 +91,7 @@ def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int =
         x = Sheet.MARGIN + index // rows * width
         y = Sheet.TITLE + index % rows * (side + 6)
         sheet.text(x, y + 4, f"z {dimension}", 14)
-        sheet.text(x, y + 24, f"KL {told[dimension]:.2f} nats", 12)
+        sheet.text(x, y + 24, f"KL {kl[dimension]:.2f} nats", 12)
         sheet.text(x, y + 41, f"{low[dimension]:.1f} to {high[dimension]:.1f}", 12)
         for column, picture in enumerate(codec.decode(z)):
             sheet.paste(x + label + column * (side + 2), y, picture, side)
@@ -95,12 +99,12 @@ def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int =
 
 
 def save_prior(codec: FrameCodec, path: Path, seed: int = 0) -> None:
-    """Decodes z drawn from the standard normal distribution that V was drawn towards."""
+    """Reconstructions of z drawn from the prior, the standard normal distribution."""
     rows, columns = 5, 10
     pictures = codec.decode(np.random.default_rng(seed).standard_normal((rows * columns, codec.z_size), np.float32))
     sheet = Sheet(
         2 * Sheet.MARGIN + columns * (SIDE + Sheet.GAP), Sheet.TITLE + rows * (SIDE + Sheet.GAP) + Sheet.GAP,
-        "Places where nobody was: z drawn from the prior, a standard normal distribution, and decoded",
+        "Reconstructions of z drawn from the prior, a standard normal distribution",
     )  # fmt: skip
     for index, picture in enumerate(pictures):
         sheet.paste(

@@ -1,4 +1,10 @@
-"""What the scripts' command lines have in common: arguments, and how errors are shown."""
+"""The command lines of all scripts: arguments, errors, the lines at the end.
+
+As a program it tells the Makefile the run folder of a configuration, or the extra that its environment needs:
+
+python -m utils.run.cli config/quickstart.yaml run
+python -m utils.run.cli config/doom_quickstart.yaml extra
+"""
 
 import argparse
 import os
@@ -9,22 +15,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from utils.evolution import ranks
+from utils.environments import get_spec
 from utils.run import config as configuration
 from utils.run import provenance
 from utils.run.config import Config
-from utils.run.folder import STEPS, RunFolder, command, opened, same_arguments
+from utils.run.folder import RunFolder, command, opened, same_arguments
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import disk_is_full
-from utils.system.processes import open_standard_streams, stdout_is_gone
+from utils.system.processes import inside_mpi, open_standard_streams, stdout_is_gone
 from utils.system.progress import Progress, duration
 
 ROOT = Path(__file__).resolve().parents[2]
-WATCHED = (2, 4)  # steps that write TensorBoard's logs while they work
+WATCHED = (Step.VAE, Step.RNN)  # steps that write TensorBoard's logs while they work
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The parser of a numbered script; `description` is its docstring."""
+    """The parser of a numbered script. description: its docstring."""
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument(
         "--config",
@@ -32,25 +39,25 @@ def parser(description: str) -> argparse.ArgumentParser:
         metavar="FILE",
         help="configuration of the run (%(default)s)",
     )
-    result.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
-    result.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    result.add_argument("--quiet", action="store_true", help="print errors only")
+    result.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")
     return result
 
 
 def _default_config() -> str:
-    """The one in the current folder, or else the project's own."""
+    """The one in the current folder, otherwise the project's own."""
     here = "config/carracing.yaml"
     return here if Path(here).exists() else shown(ROOT / here)
 
 
 def shown(path: Path) -> str:
-    """`path` as it has to be written here: relative to the working directory where it is inside."""
+    """`path`, relative to the working directory if it is inside."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namespace]:
-    """The configuration that the command line asks for, and its other arguments."""
+    """The configuration of the command line, and its other arguments."""
     arguments = parser.parse_intermixed_args()
     if arguments.quiet:
         sys.stdout = open(os.devnull, "w")
@@ -59,34 +66,34 @@ def configured(parser: argparse.ArgumentParser) -> tuple[Config, argparse.Namesp
 
 
 @contextmanager
-def step(number: int, description: str) -> Iterator[tuple[Config, RunFolder, dict[str, str]]]:
-    """Reads the command line of numbered script `number`, holds its run folder, checks what came before it.
+def step(step: Step, description: str) -> Iterator[tuple[Config, RunFolder, dict[str, str]]]:
+    """Reads the command line of a step, locks its folder and checks the earlier steps.
 
-    What the script writes into the dictionary is shown at the end.
+    Yields the configuration, the run and a dictionary of results, which is printed at the end.
     """
     config, _ = configured(parser(description))
-    with opened(config, number) as run:
-        provenance.check(config, run, number)
-        if number in WATCHED:
+    with opened(config, step) as run:
+        provenance.check(config, run, step)
+        if step in WATCHED:
             say_how_to_watch(config)
-        results = {}
-        with run.timed(number):
+        results: dict[str, str] = {}
+        with run.timed(step):
             yield config, run, results
-        summarise(run, number, results)
+        summarise(run, step, results)
 
 
 def say_how_to_watch(config: Config) -> None:
     print(f"to watch it: {shlex.join(['tensorboard', '--logdir', config.runs_folder])}", flush=True)
 
 
-def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
-    """The last lines of a numbered script: what came of it, how long it took in all, what to do next."""
+def summarise(run: RunFolder, step: Step, results: dict[str, str]) -> None:
+    """Prints the last lines of a numbered script: its results, its duration, what to do next."""
     film, scores = run.path / "videos/agent.webp", run.path / "score.json"
     following = command(shown(ROOT / "render_agent.py"), run.path, "--random", "--film", film, "--json", scores)
-    if number + 1 in STEPS:
-        following = command(shown(ROOT / STEPS[number + 1][1]), *same_arguments())
+    if step != Step.CONTROLLER:
+        following = command(shown(ROOT / Step(step + 1).script), *same_arguments())
     results = results | {
-        "took": f"{duration(run.timings().get(number, 0))} in all",
+        "took": f"{duration(run.timings().get(step, 0))} in all",
         "next": following,
         "to see it": command("-m", "utils.figures", run.path),
     }
@@ -94,13 +101,17 @@ def summarise(run: RunFolder, number: int, results: dict[str, str]) -> None:
 
 
 def call(main: Callable[[], int | None], timed: bool = True) -> None:
-    """Runs a script's `main` and ends the process with the exit code that it returns; 2 and a line for bad input,
-    130 for Ctrl-C, 141 when nobody reads its output any more. timed: says how long it took."""
+    """Runs the `main` of a script and ends the process with its exit code.
+
+    Bad input ends it with a line and code 2, Ctrl-C with 130, a closed output (`| head`) with 141.
+
+    timed: print the duration.
+    """
     name, began = Path(sys.argv[0]).name, time.monotonic()
     open_standard_streams()
     try:
         code = main()
-        if timed and not code and not ranks.inside_mpi():
+        if timed and not code and not inside_mpi():
             print(f"{name}: {time.monotonic() - began:.0f} s")
         sys.stdout.flush()
     except UsageError as error:
@@ -109,7 +120,7 @@ def call(main: Callable[[], int | None], timed: bool = True) -> None:
         sys.exit(2)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and stdout_is_gone():
-            print(f"{name}: nobody reads its output any more; run the same command again to go on", file=sys.stderr)
+            print(f"{name}: its output was closed; run the same command again to go on", file=sys.stderr)
             sys.exit(141)
         if disk_is_full(error):
             print(f"{name}: the disk is full; free some space and run the same command again", file=sys.stderr)
@@ -122,3 +133,19 @@ def call(main: Callable[[], int | None], timed: bool = True) -> None:
         print(f"\n{name}: stopped; run the same command again to go on from here", file=sys.stderr)
         sys.exit(130)
     sys.exit(code)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.run.cli", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", metavar="CONFIG")
+    parser.add_argument("what", choices=("run", "extra"))
+    arguments = parser.parse_args()
+    config = configuration.load(arguments.config)
+    run = Path(config.runs_folder) / config.exp_name
+    print(run if arguments.what == "run" else get_spec(config.env_name).pip_extra or "")
+
+
+if __name__ == "__main__":
+    call(main, timed=False)

@@ -1,27 +1,31 @@
-"""The configuration of a run: one flat YAML, `extends`, `key=value` overrides, one typed schema.
+"""The configuration of a run: one flat YAML, `key=value` overrides, one typed schema.
 
-`config/carracing.yaml` explains every key. There are no defaults here: a file says everything, or extends
-one that does.
+`config/carracing.yaml` explains every key. There are no defaults here: a file has all keys, or extends one that has.
 """
 
 import difflib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from models.controller import Controller
 from utils.environments import get_spec
+from utils.run import yaml_file
+from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import user_path
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 
 def _stages(value: object) -> object:
-    """A whole number, or one for each stretch of generations by the generation that it begins with."""
+    """Checks a whole number, or whole numbers by the generation from which on they apply."""
     stages = value if isinstance(value, dict) else {1: value}
     if any(type(number) is not int or number < 1 for stage in stages.items() for number in stage):
         raise ValueError("should be a whole number of at least 1, or some of them: {1: 4, 50: 16}")
@@ -30,75 +34,77 @@ def _stages(value: object) -> object:
     return value
 
 
-def _setting(step: int, fixed: bool = True, **bounds):
-    """A key used first by `step`. A fixed one may not change any more once that step has begun."""
+def _setting(step: Step | None, fixed: bool = True, **bounds: Any) -> Any:
+    """A key that `step` is the first to use (None: all steps). A fixed one may not change once that step has begun."""
     return Field(json_schema_extra={"step": step, "fixed": fixed}, **bounds)
 
 
-# `~` is the home folder: nobody's shell expands it in a YAML, or behind `key=`.
+# No shell expands `~` in a YAML file, or behind `key=`.
 _FolderName = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    exp_name: str = _setting(0, fixed=False, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
-    runs_folder: _FolderName = _setting(0, fixed=False, min_length=1)
-    env_name: str = _setting(0)
-    seed: int = _setting(0, ge=0, lt=2**31)
-    previous_run: _FolderName | None = _setting(0)
-    checkpoint_seconds: float = _setting(0, fixed=False, gt=0)
+    exp_name: str = _setting(None, fixed=False, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    runs_folder: _FolderName = _setting(None, fixed=False, min_length=1)
+    env_name: str = _setting(None)
+    seed: int = _setting(None, ge=0, lt=2**31)
+    previous_run: _FolderName | None = _setting(None)
+    checkpoint_seconds: float = _setting(None, fixed=False, gt=0)
 
     # Step 1
-    parallel_processes: int = _setting(1, fixed=False, ge=1, le=4096)
-    max_trials: int = _setting(1, fixed=False, ge=1)
-    max_frames: int = _setting(1, ge=2, le=65535)
-    exploration_policy: str = _setting(1)
-    rollout_policy: Literal["explore", "controller"] = _setting(1)
-    rollout_noise: float = _setting(1, ge=0, le=2)
-    held_out_fraction: float = _setting(1, gt=0, le=0.5)
+    parallel_processes: int = _setting(Step.ROLLOUTS, fixed=False, ge=1, le=4096)
+    max_trials: int = _setting(Step.ROLLOUTS, fixed=False, ge=1)
+    max_frames: int = _setting(Step.ROLLOUTS, ge=2, le=65535)
+    exploration_policy: str = _setting(Step.ROLLOUTS)
+    rollout_policy: Literal["explore", "controller"] = _setting(Step.ROLLOUTS)
+    rollout_noise: float = _setting(Step.ROLLOUTS, ge=0, le=2)
+    held_out_fraction: float = _setting(Step.ROLLOUTS, gt=0, le=0.5)
 
     # Step 2
-    z_size: int = _setting(2, ge=1, le=1024)
-    vae_batch_size: int = _setting(2, ge=1)
-    vae_num_epoch: float = _setting(2, fixed=False, ge=0)
-    vae_learning_rate: float = _setting(2, gt=0, le=1)
-    vae_learning_rate_decay: float = _setting(2, gt=0, le=1)
-    vae_kl_tolerance: float = _setting(2, ge=0)
-    vae_precision: Literal["auto", "float32", "bfloat16"] = _setting(2)
-    vae_shuffle_frames: int = _setting(2, ge=1000)
+    z_size: int = _setting(Step.VAE, ge=1, le=1024)
+    vae_batch_size: int = _setting(Step.VAE, ge=1)
+    vae_num_epoch: float = _setting(Step.VAE, fixed=False, ge=0)
+    vae_learning_rate: float = _setting(Step.VAE, gt=0, le=1)
+    vae_learning_rate_decay: float = _setting(Step.VAE, gt=0, le=1)
+    vae_kl_tolerance: float = _setting(Step.VAE, ge=0)
+    vae_precision: Literal["auto", "float32", "bfloat16"] = _setting(Step.VAE)
+    vae_shuffle_frames: int = _setting(Step.VAE, ge=1000)
 
     # Step 4
-    rnn_size: int = _setting(4, ge=1, le=8192)
-    rnn_num_mixture: int = _setting(4, ge=1, le=100)
-    rnn_max_seq_len: int = _setting(4, ge=1)
-    rnn_batch_size: int = _setting(4, ge=1)
-    rnn_num_steps: int = _setting(4, fixed=False, ge=0)
-    rnn_learning_rate: float = _setting(4, gt=0, le=1)
-    rnn_learning_rate_decay: float = _setting(4, gt=0, le=1)
-    rnn_grad_clip: float = _setting(4, gt=0)
-    rnn_precision: Literal["auto", "float32", "bfloat16"] = _setting(4)
+    rnn_size: int = _setting(Step.RNN, ge=1, le=8192)
+    rnn_num_mixture: int = _setting(Step.RNN, ge=1, le=100)
+    rnn_max_seq_len: int = _setting(Step.RNN, ge=1)
+    rnn_batch_size: int = _setting(Step.RNN, ge=1)
+    rnn_num_steps: int = _setting(Step.RNN, fixed=False, ge=0)
+    rnn_learning_rate: float = _setting(Step.RNN, gt=0, le=1)
+    rnn_learning_rate_decay: float = _setting(Step.RNN, gt=0, le=1)
+    rnn_grad_clip: float = _setting(Step.RNN, gt=0)
+    rnn_precision: Literal["auto", "float32", "bfloat16"] = _setting(Step.RNN)
 
     # Step 5
-    controller_environment: Literal["real", "dream"] = _setting(5)
-    controller_temperature: float = _setting(5, gt=0)
-    controller_inputs: list[Literal["z", "h", "c"]] = _setting(5, min_length=1)
-    controller_bias: bool = _setting(5)
-    controller_latent: Literal["sample", "mean"] = _setting(5)
-    controller_num_worker: int = _setting(5, ge=1)
-    controller_num_worker_trial: int = _setting(5, ge=1)
-    controller_num_episode: Annotated[int | dict[int, int], PlainValidator(_stages)] = _setting(5, fixed=False)
-    controller_max_frames: int = _setting(5, ge=1)
-    controller_patience: int = _setting(5, ge=0)
-    controller_num_lane: int = _setting(5, ge=1, le=1024)
-    controller_num_generation: int = _setting(5, fixed=False, ge=1)
-    controller_sigma_init: float = _setting(5, gt=0)
-    controller_diagonal: bool = _setting(5)
-    controller_eval_steps: int = _setting(5, fixed=False, ge=1)
-    controller_eval_episode: int = _setting(5, fixed=False, ge=1)
+    controller_environment: Literal["real", "dream"] = _setting(Step.CONTROLLER)
+    controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
+    controller_inputs: list[Literal["z", "h", "c"]] = _setting(Step.CONTROLLER, min_length=1)
+    controller_bias: bool = _setting(Step.CONTROLLER)
+    controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
+    controller_num_worker: int = _setting(Step.CONTROLLER, ge=1)
+    controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
+    controller_num_episode: Annotated[int | dict[int, int], PlainValidator(_stages)] = _setting(
+        Step.CONTROLLER, fixed=False
+    )
+    controller_max_frames: int = _setting(Step.CONTROLLER, ge=1)
+    controller_patience: int = _setting(Step.CONTROLLER, ge=0)
+    controller_num_lane: int = _setting(Step.CONTROLLER, ge=1, le=1024)
+    controller_num_generation: int = _setting(Step.CONTROLLER, fixed=False, ge=1)
+    controller_sigma_init: float = _setting(Step.CONTROLLER, gt=0)
+    controller_diagonal: bool = _setting(Step.CONTROLLER)
+    controller_eval_steps: int = _setting(Step.CONTROLLER, fixed=False, ge=1)
+    controller_eval_episode: int = _setting(Step.CONTROLLER, fixed=False, ge=1)
 
     @model_validator(mode="after")
-    def _agree(self):
+    def _agree(self) -> "Config":
         spec = get_spec(self.env_name)
         if self.exploration_policy not in spec.explorations:
             known = ", ".join(spec.explorations)
@@ -122,10 +128,10 @@ class Config(BaseModel):
 
     @property
     def draw_seed(self) -> int:
-        """The seed of all draws that this run learns by, in [0, 2**31).
+        """The seed of all draws of this run, in [0, 2**31).
 
-        A run that goes on from another has draws of its own, named by both runs: under the same seed it would meet the
-        same tracks, the same noise and the same perturbations of C in the same order once more.
+        A run that goes on from another one has its own draws, named by both runs. With the same seed it would repeat
+        the tracks, the noise and the perturbations of C of that run.
         """
         if self.previous_run is None:
             return self.seed
@@ -139,112 +145,44 @@ class Config(BaseModel):
     def controller(self) -> Controller:
         """C of this run, without its parameters."""
         sizes = {"z": self.z_size, "h": self.rnn_size, "c": self.rnn_size}
-        inputs = {name: sizes[name] for name in self.controller_inputs}
+        inputs = {str(name): sizes[name] for name in self.controller_inputs}
         return Controller(inputs, get_spec(self.env_name).activations, self.controller_bias)
 
     @property
     def episode_stages(self) -> dict[int, int]:
-        """`controller_num_episode` by the generation, counted from 1, that it begins with, the first one first."""
+        """`controller_num_episode` by the generation, counted from 1, from which on it applies. Sorted."""
         stages = self.controller_num_episode
         return dict(sorted(stages.items())) if isinstance(stages, dict) else {1: stages}
 
     @property
     def num_episodes(self) -> int:
-        """Rollouts that step 1 collects."""
+        """Rollouts of step 1."""
         return self.parallel_processes * self.max_trials
 
 
-def keys(step: int, fixed: bool) -> list[str]:
-    """The keys of `step`: those its work depends on and that may not change under it, or the others."""
-    extras = {name: field.json_schema_extra for name, field in Config.model_fields.items()}
-    return [name for name, extra in extras.items() if extra["step"] == step and extra["fixed"] == fixed]
+def keys(step: Step | None, fixed: bool) -> list[str]:
+    """The keys of `step`: the fixed ones, or the others."""
+    wanted = {"step": step, "fixed": fixed}
+    return [name for name, field in Config.model_fields.items() if field.json_schema_extra == wanted]
 
 
+# Keys whose values are text as it stands.
 _WORDS = frozenset(name for name, field in Config.model_fields.items() if field.annotation in (str, str | None))
-_NULL, _STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 in the two points where people meet 1.1: `1e-4` is a number, a repeated key is an error. A key that
-    takes words takes them as they stand: `exp_name: 2024-06-01` is no date."""
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads `path` and applies `key=value` overrides.
 
-    def construct_mapping(self, node, deep=False):
-        for key, value in node.value:
-            absent = value.tag == _NULL and key.value == "previous_run"
-            if key.value in _WORDS and isinstance(value, yaml.ScalarNode) and not absent:
-                value.tag = _STRING
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise UsageError(f"{node.start_mark.name}: {key} is given twice")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
-_Loader.yaml_implicit_resolvers = {  # integers first: the pattern above matches them as well
-    first: sorted(resolvers, key=lambda resolver: resolver[0].endswith(":float"))
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes each string that `_Loader` would take for something else."""
-
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
-
-
-def _parse(text: str, source: str):
-    try:
-        loader = _Loader(text)
-        loader.name = source
-        return loader.get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{source}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-
-
-def _read(path: Path, seen: tuple[Path, ...] = ()) -> tuple[dict, dict]:
-    """The settings of a file over those it extends, and which file each came from."""
-    if path.resolve() in seen:
-        raise UsageError(f"{path}: extends itself")
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(f"cannot read the configuration {path}: {reason}") from None
-    content = _parse(text, str(path))
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected lines of `key: value`")
-    for key in content:
-        if not isinstance(key, str):
-            raise UsageError(f"{path}: {key!r}: unknown key; keys are words")
-    settings, sources = {}, {}
-    base = content.pop("extends", None)
-    if base is not None:
-        settings, sources = _read(path.parent / user_path(str(base)), (*seen, path.resolve()))
-    settings.update(content)
-    sources.update(dict.fromkeys(content, str(path)))
-    return settings, sources
-
-
-def load(path: str | Path, overrides: list[str] = ()) -> Config:
-    """Reads `path`, applies `key=value` overrides and validates the whole.
-
-    Raises `UsageError` with a line for each thing that is wrong.
+    Raises `UsageError` with a line for each error.
     """
     path = user_path(path)
-    settings, sources = _read(path)
+    settings, sources = yaml_file.read(path, _WORDS)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise UsageError(f"{override!r}: overrides look like key=value, for example rnn_num_steps=500")
-        words = key in _WORDS and not (key == "previous_run" and _parse(value, override) is None)
-        settings[key] = value if words else _parse(value, override)
+        is_text = key in _WORDS and not (key == "previous_run" and yaml_file.parse(value, override) is None)
+        settings[key] = value if is_text else yaml_file.parse(value, override)
         sources[key] = "command line"
     try:
         return Config(**settings)
@@ -256,7 +194,7 @@ def load(path: str | Path, overrides: list[str] = ()) -> Config:
         raise UsageError(f"{source}: {error}") from None
 
 
-def _explain(error: dict, sources: dict, path) -> str:
+def _explain(error: "ErrorDetails", sources: dict[str, str], path: Path) -> str:
     key = str(error["loc"][0])
     where = f"{sources.get(key, path)}: {key}"
     if error["type"] == "extra_forbidden":
@@ -269,4 +207,4 @@ def _explain(error: dict, sources: dict, path) -> str:
 
 
 def dump(config: Config) -> str:
-    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, default_flow_style=None)
+    return yaml_file.dump(config.model_dump())

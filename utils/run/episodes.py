@@ -1,12 +1,13 @@
-"""Episodes on disk: plain uncompressed `.npz`, one a file, written whole or not at all.
+"""Episodes on disk: one plain uncompressed `.npz` file each, written whole or not at all.
 
-Uncompressed, because pictures are read again and again in random order while V trains, and because zlib at
-its fastest would take as long to write a frame as the environment takes to make it.
+Uncompressed, because frames are read many times in random order while V trains, and because even the fastest zlib takes
+as long to write a frame as the environment takes to make it.
 """
 
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,34 +19,31 @@ from utils.system.files import UNREADABLE, write_npz
 
 @dataclass
 class Rollout:
-    """What happened: row t is what was seen, what was done, and what came of it.
+    """An episode of T steps: in row t an observation, the action taken on it, and what the action brought."""
 
-    obs: uint8 (T, 64, 64, 3). action: float32 (T, action_size). reward: float32 (T,), received for that
-    action. done: bool (T,), true only where the environment itself ended the episode.
-    """
-
-    obs: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    done: np.ndarray
+    obs: np.ndarray  # uint8 (T, 64, 64, 3)
+    action: np.ndarray  # float32 (T, action_size)
+    reward: np.ndarray  # float32 (T,)
+    done: np.ndarray  # bool (T,), true only if the environment itself ended the episode
 
 
 @dataclass
 class Series:
-    """A rollout as V sees it. mu, logvar: float32 (T, z_size); the rest as in `Rollout`."""
+    """A rollout, encoded by V. The last three arrays are those of `Rollout`."""
 
-    mu: np.ndarray
-    logvar: np.ndarray
+    mu: np.ndarray  # float32 (T, z_size)
+    logvar: np.ndarray  # float32 (T, z_size)
     action: np.ndarray
     reward: np.ndarray
     done: np.ndarray
 
 
+Episode = TypeVar("Episode", Rollout, Series)
 _DTYPES = {"obs": np.uint8, "done": np.bool_}  # all others are float32
 
 
 def _row_shapes(config: Config | None) -> dict[str, tuple[int | None, ...]]:
-    """The shape of a row of each array; None is a size that only the run's configuration tells."""
+    """The shape of a row of each array. None is a size that only the configuration knows."""
     z_size, action_size = (config.z_size, get_spec(config.env_name).action_size) if config else (None, None)
     return {
         "obs": (64, 64, 3), "mu": (z_size,), "logvar": (z_size,), "action": (action_size,), "reward": (), "done": (),
@@ -56,13 +54,13 @@ def save(path: Path, episode: Rollout | Series) -> None:
     write_npz(path, **{field.name: getattr(episode, field.name) for field in fields(episode)})
 
 
-def load(
-    path: Path, kind: type[Rollout] | type[Series], config: Config | None = None, only: tuple[str, ...] | None = None
-):
-    """Reads a whole episode, or only the arrays named (the others are None).
+def load(path: Path, kind: type[Episode], config: Config | None = None, only: tuple[str, ...] | None = None) -> Episode:
+    """Reads an episode.
 
-    Raises `UsageError` that names the file if it is truncated or damaged, not an episode of that kind, or holds a
-    number that is not finite; with the run's `config` also if z or the action has another size than in this run.
+    config: of the run, to check the sizes of z and of the action.
+    only: names of the arrays to read. The others are empty.
+    Raises `UsageError` that names the file if it is truncated or damaged, not an episode of this kind, of another
+    size, or holds numbers that are not finite.
     """
     names = [field.name for field in fields(kind)]
     try:
@@ -72,23 +70,28 @@ def load(
             arrays = {name: file[name] for name in only or names}
     except UNREADABLE as error:
         raise UsageError(f"{path} is truncated, damaged or foreign ({error}); delete it and make it again") from None
-    shapes, lengths = _row_shapes(config), {array.shape[:1] for array in arrays.values()}
+    _check(path, arrays, _row_shapes(config))
+    return kind(**{name: arrays.get(name, np.empty(0)) for name in names})
+
+
+def _check(path: Path, arrays: dict[str, np.ndarray], row_shapes: dict[str, tuple[int | None, ...]]) -> None:
+    """Raises `UsageError` if an array has another dtype, shape or length, or numbers that are not finite."""
+    lengths = {array.shape[:1] for array in arrays.values()}
     for name, array in arrays.items():
-        dtype, row = np.dtype(_DTYPES.get(name, np.float32)), array.shape[1:]
-        fits = len(row) == len(shapes[name]) and all(size in (None, asked) for asked, size in zip(row, shapes[name]))
+        dtype, row, expected = np.dtype(_DTYPES.get(name, np.float32)), array.shape[1:], row_shapes[name]
+        fits = len(row) == len(expected) and all(size in (None, found) for found, size in zip(row, expected))
         if array.dtype != dtype or not fits or len(lengths) != 1 or array.size == 0:
-            asked = ", ".join(["T", *("any" if size is None else str(size) for size in shapes[name])])
+            asked = ", ".join(["T", *("any" if size is None else str(size) for size in expected)])
             raise UsageError(
                 f"{path}: {name} is {array.dtype} {array.shape} where this run has {dtype} ({asked}), "
                 "T the same for all; delete it and make it again"
             )
         if dtype == np.float32 and not np.isfinite(array).all():
             raise UsageError(f"{path}: {name} holds numbers that are not finite; delete it and make it again")
-    return kind(**{name: arrays.get(name) for name in names})
 
 
 def is_whole(path: Path, kind: type[Rollout] | type[Series]) -> bool:
-    """Whether `path` is a finished episode. Reads the directory at the file's end, which a truncated one lacks."""
+    """Whether `path` is a whole episode. Reads the directory at the end of the file, which a truncated one lacks."""
     names = sorted(f"{field.name}.npy" for field in fields(kind))
     try:
         with zipfile.ZipFile(path) as file:
@@ -98,16 +101,16 @@ def is_whole(path: Path, kind: type[Rollout] | type[Series]) -> bool:
 
 
 def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list[Path]]:
-    """Training and held-out episodes. Spread evenly, so that each process and V and M hold out the same ones."""
+    """Training and held-out episodes. V and M hold out the same ones, evenly spread over the processes of step 1."""
     if len(paths) < 2:
-        raise UsageError("one episode is not enough: some are held out from training; raise max_trials")
+        raise UsageError("one episode is not enough, since some are held out from training; raise max_trials")
     every = max(2, round(1 / held_out_fraction))
     held_out = paths[every - 1 :: every] or paths[-1:]
     return [path for path in paths if path not in set(held_out)], held_out
 
 
 def spread_frames(paths: list[Path], count: int) -> np.ndarray:
-    """About `count` frames, or all if there are less, evenly out of the rollouts `paths`, uint8 (n, 64, 64, 3)."""
+    """About `count` frames of the rollouts `paths`, evenly spread, or all if there are fewer. uint8 (n, 64, 64, 3)."""
     paths = paths[:: -(-len(paths) // count)]
     each = -(-count // len(paths))
     picked = []
@@ -118,5 +121,6 @@ def spread_frames(paths: list[Path], count: int) -> np.ndarray:
     return np.concatenate(picked)
 
 
-def most_rewarded(paths: list[Path], kind: type[Rollout] | type[Series]) -> Path:
+def most_rewarded(paths: list[Path], kind: type[Episode]) -> Path:
+    """The episode with the most reward."""
     return max(paths, key=lambda path: load(path, kind, only=("reward",)).reward.sum())

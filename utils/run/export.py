@@ -1,8 +1,8 @@
-"""Make a trained agent small enough to ship: what it takes to act and to dream, weights in half precision.
+"""Make a small copy of a trained agent to share: all that it needs to act and to dream, weights in half precision.
 
-RUN is a run folder with a trained controller; FOLDER, which must not exist yet, becomes a run folder of the same shape
-that `render_agent.py` takes. Rollouts, series and states to train on from stay behind. Weights are rounded to float16:
-the encoder multiplies in bfloat16, which is coarser, wherever the hardware can.
+RUN is a run folder with a trained controller. FOLDER, which must not exist yet, becomes a run folder that
+`render_agent.py` takes. It has no rollouts, series and training states. Weights are rounded to float16; the encoder
+multiplies in bfloat16, which is coarser, if the hardware can.
 
 reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
 writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs
@@ -25,14 +25,20 @@ from utils.run import config as configuration
 from utils.run.config import Config
 from utils.run.folder import RunFolder, command
 from utils.run.provenance import check_agent, check_rnn
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, user_path, write_json
 
 KEPT = {  # with the step that made each
-    "vae/log.csv": 2, "series/starts.npz": 3, "rnn/log.csv": 4,
-    "controller/best.npz": 5, "controller/mean.npz": 5, "controller/log.csv": 5, "controller/learning_curve.png": 5,
-}  # fmt: skip
-# What an agent was made from stays behind: a run that builds upon it starts here.
+    "vae/log.csv": Step.VAE,
+    "series/starts.npz": Step.SERIES,
+    "rnn/log.csv": Step.RNN,
+    "controller/best.npz": Step.CONTROLLER,
+    "controller/mean.npz": Step.CONTROLLER,
+    "controller/log.csv": Step.CONTROLLER,
+    "controller/learning_curve.png": Step.CONTROLLER,
+}
+# The agent comes without its earlier runs: a run that builds on it starts here.
 START = {"previous_run": None, "rollout_policy": "explore"}
 
 
@@ -51,12 +57,12 @@ def main() -> None:
 
 
 def ship(run: RunFolder, target: RunFolder) -> None:
-    """Raises `UsageError` if a step of `run` is missing, or if `target` cannot be a run's name. Makes nothing then."""
+    """Raises `UsageError`, and makes nothing, if a step of `run` is missing or `target` cannot be the name of a run."""
     config = run.read_config()
     check_agent(run)
-    run.require(run.controller / "best.npz", 5, "no controller is evaluated yet")
+    run.require(run.controller / "best.npz", Step.CONTROLLER, "no controller is evaluated yet")
     for name, step in KEPT.items():
-        run.require(run.path / name, step, "it is shipped as well")
+        run.require(run.path / name, step, "it is part of a shipped agent")
     history = (
         f"# Made as {run.path.name}, previous_run: {config.previous_run}, rollout_policy: {config.rollout_policy}\n"
     )
@@ -69,11 +75,11 @@ def ship(run: RunFolder, target: RunFolder) -> None:
         ) from None
     for folder in (target.vae, target.rnn, target.controller, target.series):
         folder.mkdir(parents=True)
-    with atomic_write(target.path / "config.yaml") as aside:
-        aside.write_text(history + configuration.dump(config))
+    with atomic_write(target.path / "config.yaml") as temporary:
+        temporary.write_text(history + configuration.dump(config))
     for source, copy in ((run.vae_weights, target.vae_weights), (run.rnn_weights, target.rnn_weights)):
-        with atomic_write(copy) as aside:
-            _halve(source, aside)
+        with atomic_write(copy) as temporary:
+            _halve(source, temporary)
     for name in KEPT:
         shutil.copyfile(run.path / name, target.path / name)
     if run.earlier.exists():
@@ -84,12 +90,12 @@ def ship(run: RunFolder, target: RunFolder) -> None:
 
 
 def _halve(source: Path, target: Path) -> None:
-    """Copies an HDF5 file with its floating-point arrays in float16."""
+    """Copies an HDF5 file, with float16 in place of larger floating-point numbers."""
     with h5py.File(source, "r") as theirs, h5py.File(target, "w") as ours:
         for key, value in theirs.attrs.items():
             ours.attrs[key] = value
 
-        def copy(name: str, item) -> None:
+        def copy(name: str, item: h5py.Dataset | h5py.Group) -> None:
             if isinstance(item, h5py.Dataset):
                 array = item[()]
                 if np.issubdtype(np.asarray(array).dtype, np.floating):

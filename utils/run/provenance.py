@@ -1,4 +1,7 @@
-"""What each step needs of the ones before it, looked at before anything slow begins."""
+"""What was made from what: each step checks the work of the earlier steps before anything slow begins.
+
+Each step writes a fingerprint of its inputs into source.json in its folder.
+"""
 
 import hashlib
 import json
@@ -9,57 +12,57 @@ from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder, came_without_training, previous
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import write_json
 
 
-def check(config: Config, run: RunFolder, step: int) -> None:
-    """Raises `UsageError` if an earlier step of `step` is missing or unfinished, or has been done anew since, or if
-    its environment cannot be made.
+def check(config: Config, run: RunFolder, step: Step) -> None:
+    """Raises `UsageError` if an earlier step is unfinished or was done again, or if the environment cannot be made.
 
-    A step that begins writes down what it works from, in its folder's source.json.
+    A step that begins writes down what it works from.
     """
     for key in ("vae_num_epoch", "rnn_num_steps"):
-        if step < 5 and not getattr(config, key) and not config.previous_run:
+        if step < Step.CONTROLLER and not getattr(config, key) and not config.previous_run:
             raise UsageError(f"{key}: 0 takes over what previous_run has trained, and there is no previous_run")
-    if step in (1, 5):
+    if step in (Step.ROLLOUTS, Step.CONTROLLER):
         get_spec(config.env_name).make().close()  # or says what is not installed
-    if step in (2, 4):
+    if step in (Step.VAE, Step.RNN):
         _check_trained_here(run, step)
-    if step in (2, 3):
-        run.require_episodes(run.rollout_paths(config), Rollout, 1)
-    if step == 2:
-        _check_source(run.vae, f"{config.num_episodes} episodes", "rollouts", 2, record=True)
-    if step in (3, 4, 5):
+    if step in (Step.VAE, Step.SERIES):
+        run.require_episodes(run.rollout_paths(config), Rollout, Step.ROLLOUTS)
+    if step == Step.VAE:
+        _check_source(run.vae, f"{config.num_episodes} episodes", "rollouts", Step.VAE, record=True)
+    if step >= Step.SERIES:
         run.require_vae()
-    if step == 4:
-        run.require_episodes(run.series_paths(config), Series, 3)
-        run.require(run.starts, 3, "the rollouts are not all encoded yet")
-    if step in (3, 4):
-        _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3, record=step == 3)
-    if step == 5:
+    if step == Step.RNN:
+        run.require_episodes(run.series_paths(config), Series, Step.SERIES)
+        run.require(run.starts, Step.SERIES, "the rollouts are not all encoded yet")
+    if step in (Step.SERIES, Step.RNN):
+        _check_source(run.series, fingerprint(run.vae_weights), "weights of V", Step.SERIES, record=step == Step.SERIES)
+    if step == Step.CONTROLLER:
         run.require_rnn()
-    if step in (4, 5):
-        _check_rnn_source(run, config, record=step == 4)
-    if step == 5:
+    if step >= Step.RNN:
+        _check_rnn_source(run, config, record=step == Step.RNN)
+    if step == Step.CONTROLLER:
         _check_controller_is_not_shipped(run)
         check_agent(run, record=True)
     before = previous(config)
-    if before and (step == 5 or (step == 1 and config.rollout_policy == "controller")):
+    if before and (step == Step.CONTROLLER or (step == Step.ROLLOUTS and config.rollout_policy == "controller")):
         check_agent(before)
 
 
 def check_series(run: RunFolder, config: Config) -> None:
-    """Raises `UsageError` if the rollouts, V or the series is missing, or the series was made by another V."""
-    run.require_episodes(run.rollout_paths(config), Rollout, 1)
+    """Raises `UsageError` if the rollouts, V or the series are missing, or the series were made by another V."""
+    run.require_episodes(run.rollout_paths(config), Rollout, Step.ROLLOUTS)
     check_encoded(run, config)
 
 
 def check_encoded(run: RunFolder, config: Config) -> None:
     """As `check_series`, without the rollouts."""
     run.require_vae()
-    run.require_episodes(run.series_paths(config), Series, 3)
-    _check_source(run.series, fingerprint(run.vae_weights), "weights of V", 3)
+    run.require_episodes(run.series_paths(config), Series, Step.SERIES)
+    _check_source(run.series, fingerprint(run.vae_weights), "weights of V", Step.SERIES)
 
 
 def check_world(run: RunFolder, config: Config) -> None:
@@ -69,9 +72,9 @@ def check_world(run: RunFolder, config: Config) -> None:
 
 
 def check_rnn(run: RunFolder, config: Config, record: bool = False) -> None:
-    """Raises `UsageError` if V or M is missing, or M learned from what another V saw.
+    """Raises `UsageError` if V or M is missing, or M learned from series of another V.
 
-    record: writes down that it did not, if nothing is written down yet.
+    record: writes the fingerprint if there is none.
     """
     run.require_vae()
     run.require_rnn()
@@ -80,7 +83,7 @@ def check_rnn(run: RunFolder, config: Config, record: bool = False) -> None:
 
 def _check_rnn_source(run: RunFolder, config: Config, record: bool) -> None:
     source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
-    _check_source(run.rnn, source, "series", 4, record)
+    _check_source(run.rnn, source, "series", Step.RNN, record)
 
 
 def check_agent(run: RunFolder, record: bool = False) -> None:
@@ -88,21 +91,23 @@ def check_agent(run: RunFolder, record: bool = False) -> None:
     run.require_vae()
     run.require_rnn()
     if not record:
-        run.require(run.controller / "source.json", 5, "the controller is not trained yet")
-    _check_source(run.controller, fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", 5, record)
+        run.require(run.controller / "source.json", Step.CONTROLLER, "the controller is not trained yet")
+    _check_source(
+        run.controller, fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", Step.CONTROLLER, record
+    )
 
 
 def fingerprint(*paths: Path) -> str:
-    """Names the content of files: what is made from V's or M's weights remembers which weights those were."""
+    """A hash of the content of files."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _check_trained_here(run: RunFolder, step: int) -> None:
-    """Raises `UsageError` if V's or M's weights are there without a state to train on from, as in a shipped agent."""
-    weights = run.vae_weights if step == 2 else run.rnn_weights
+def _check_trained_here(run: RunFolder, step: Step) -> None:
+    """Raises `UsageError` if V's or M's weights have no training state, as in a shipped agent."""
+    weights = run.vae_weights if step == Step.VAE else run.rnn_weights
     if came_without_training(weights):
         raise UsageError(
             f"{weights} came without its training state, as shipped agents do: delete {weights.parent} to train anew, "
@@ -111,7 +116,7 @@ def _check_trained_here(run: RunFolder, step: int) -> None:
 
 
 def _check_controller_is_not_shipped(run: RunFolder) -> None:
-    """Raises `UsageError` if there is a controller without a state to go on from, which a new one would overwrite."""
+    """Raises `UsageError` if there is a controller without a state, which a new one would overwrite."""
     if (run.controller / "best.npz").exists() and not (run.controller / "resume.pkl").exists():
         raise UsageError(
             f"{run.controller} holds a controller without the state to go on from, as shipped agents do; a new one for "
@@ -121,10 +126,10 @@ def _check_controller_is_not_shipped(run: RunFolder) -> None:
         )
 
 
-def _check_source(folder: Path, source: str, made_from: str, step: int, record: bool = False) -> None:
-    """Raises `UsageError` if `folder`, the work of `step`, was made from something else than `source`.
+def _check_source(folder: Path, source: str, made_from: str, step: Step, record: bool = False) -> None:
+    """Raises `UsageError` if `folder`, the work of `step`, was made from another source.
 
-    record: this is that step itself: it writes down what it works from, if it has not yet.
+    record: writes the source if there is none.
     """
     path = folder / "source.json"
     if record and not path.exists():

@@ -1,4 +1,4 @@
-"""What came of a step or of some episodes: at the end of a script, in logs, figures and the report."""
+"""Results in words and numbers, for the end of a script, logs, figures and the report."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,12 +11,12 @@ IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
 
 
 def of_vae(row: dict[str, float | None]) -> str:
-    """row: the last of V's log."""
+    """row: the last row of V's log."""
     return f"held-out squared error of a frame {row['held_out_reconstruction']:.1f}, KL {row['held_out_kl']:.1f} nats"
 
 
 def of_rnn(row: dict[str, float | None], predicts: str) -> str:
-    """row: the last of M's log."""
+    """row: the last row of M's log."""
     return (
         f"held-out NLL of the next z {row['held_out_nll']:.3f} nats a dimension, loss of the {IN_WORDS[predicts]} "
         f"{row[f'held_out_{predicts}']:.3f}"
@@ -24,7 +24,7 @@ def of_rnn(row: dict[str, float | None], predicts: str) -> str:
 
 
 def of_controller(rows: list[dict], episodes: int) -> str:
-    """rows: C's log, in which at least one generation is evaluated. Says which score has chosen the controller."""
+    """rows: C's log, with at least one evaluation. Says which score selected the controller."""
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
     best, last = max(evaluated, key=lambda row: row["evaluation_mean"]), evaluated[-1]
 
@@ -40,7 +40,7 @@ def of_controller(rows: list[dict], episodes: int) -> str:
 
 
 def num_episodes(config: Config) -> str:
-    """That a candidate lives: "1 episode", "4 episodes (16 from generation 50)"."""
+    """Of each candidate: "1 episode", "4 episodes (16 from generation 50)"."""
     (_, first), *later = config.episode_stages.items()
     grown = ", ".join(f"{number} from generation {begin}" for begin, number in later)
     return ("1 episode" if first == 1 else f"{first} episodes") + (f" ({grown})" if grown else "")

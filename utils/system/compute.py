@@ -1,18 +1,20 @@
-"""How TensorFlow uses the machine: quietly, with the threads and the precision that it is told."""
+"""Starts TensorFlow: quietly, with the given number of threads, whatever else the user has configured."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 from utils.system.errors import UsageError
 
-# What a shell may set that changes results, or makes the bfloat16 that `precision` chooses fail.
+# Settings that would change results, or make the bfloat16 that `precision` chooses fail.
 _CHANGES_RESULTS = ("TF_XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _running_before_fork = False
-_cut_off = False  # whether TensorFlow ran in the process that this one was forked from: its threads are not here
+_cut_off = False  # this process was forked from one in which TensorFlow ran, without its threads
 
 
 def _tensorflow_runs() -> bool:
-    """Whether TensorFlow has begun to compute in this process: from then on it refuses another number of threads."""
+    """Whether TensorFlow has begun to compute in this process. It then refuses another number of threads."""
     tf = sys.modules.get("tensorflow")
     if tf is None:
         return False
@@ -39,8 +41,12 @@ os.register_at_fork(before=_before_fork, after_in_child=_in_forked_child)
 
 
 def check_not_cut_off(instead: str = "") -> None:
-    """Raises `UsageError` in a process that was forked from one in which TensorFlow had begun to compute: there it
-    would wait for ever. Knows of forks since this module was imported. instead: more to say in the message."""
+    """Raises `UsageError` in a process that was forked from one in which TensorFlow ran: it would wait for ever.
+
+    Sees all forks after the import of this module.
+
+    instead: the end of the message, what to do instead.
+    """
     if _cut_off:
         raise UsageError(
             "TensorFlow cannot work in a process that was forked from one in which it had begun to; start the process "
@@ -48,10 +54,11 @@ def check_not_cut_off(instead: str = "") -> None:
         )
 
 
-def start_tensorflow(threads: int | None = None):
-    """Imports TensorFlow and returns it. threads: cores it may use, and no GPU; None leaves it all it finds.
+def start_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow. Call it before anything else imports TensorFlow or Keras.
 
-    Call it before anything else imports TensorFlow or Keras. Raises `UsageError` as `check_not_cut_off` does.
+    threads: the number of cores to use, without a GPU. None: all cores and GPUs.
+    Raises `UsageError` as `check_not_cut_off` does.
     """
     check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -72,19 +79,22 @@ def start_tensorflow(threads: int | None = None):
         gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    return tf
 
 
 def forget_notebook_backend() -> None:
-    """A shell inside Jupyter or Colab names a backend that may not be installed here, and matplotlib, which Keras
-    loads, looks at that name at once. Pictures are files: outside a notebook itself the name means nothing."""
+    """Ignores matplotlib's backend of Jupyter or Colab in a shell there: it may not be installed in this environment.
+
+    Keras imports matplotlib, which would fail.
+    """
     if "IPython" not in sys.modules:
         os.environ.pop("MPLBACKEND", None)
 
 
 def _settle_keras() -> None:
-    """Keras as this project needs it, whatever ~/.keras/keras.json or KERAS_BACKEND say. Raises `UsageError` if Keras
-    was imported before with other settings."""
+    """Ignores ~/.keras/keras.json and KERAS_BACKEND.
+
+    Raises `UsageError` if Keras was imported before with other settings.
+    """
     if keras := sys.modules.get("keras"):
         config = keras.config
         found = config.backend(), config.floatx(), config.image_data_format()
@@ -97,25 +107,25 @@ def _settle_keras() -> None:
     for name in [name for name in os.environ if name.startswith("KERAS_")]:  # KERAS_NNX_ENABLED and others
         del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["KERAS_HOME"] = os.devnull  # there is no keras.json in it, and none can be written
+    os.environ["KERAS_HOME"] = os.devnull  # so that no keras.json is read or written
 
 
-class _silenced_stderr:
-    """TensorFlow's C++ start-up notes (missing CUDA, oneDNN, CPU flags) cannot be switched off otherwise."""
-
-    def __enter__(self):
-        self._saved = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-
-    def __exit__(self, *exception):
-        os.dup2(self._saved, 2)
-        os.close(self._saved)
+@contextlib.contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Hides TensorFlow's start-up messages (missing CUDA, oneDNN, CPU flags), which have no other switch."""
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def precision(asked: str) -> str:
-    """Resolves "auto" to "bfloat16" where the hardware multiplies bfloat16, to "float32" elsewhere."""
+    """Resolves "auto": "bfloat16" if the hardware multiplies bfloat16, otherwise "float32"."""
     if asked != "auto":
         return asked
     import tensorflow as tf

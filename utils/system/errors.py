@@ -1,5 +1,5 @@
-"""The one exception for what a user can put right: shown as a line, never as a traceback."""
+"""The exception for bad input. Scripts print it as a line, without a traceback, and exit with code 2."""
 
 
 class UsageError(Exception):
-    """Bad input. The message says what is wrong, where, and what would be right; exit code 2."""
+    """The message says what is wrong, where, and what would be right."""

@@ -1,4 +1,4 @@
-"""What a process has from the one that started it: a life no longer than that one's, and its standard streams."""
+"""This process: its parent, its MPI rank, its cores, its memory and its standard streams."""
 
 import os
 import resource
@@ -11,8 +11,10 @@ from pathlib import Path
 
 
 def end_with_parent(parent: int, wanted: Callable[[], bool] = lambda: True) -> None:
-    """From now on ends this process, with exit code 1, once `parent` is gone or nobody wants it any more: a killed
-    parent cannot tell its children."""
+    """Ends this process with exit code 1 when `parent` has ended or `wanted()` is false.
+
+    A killed parent cannot tell its children.
+    """
 
     def watch() -> None:
         while os.getppid() == parent and wanted():
@@ -22,8 +24,31 @@ def end_with_parent(parent: int, wanted: Callable[[], bool] = lambda: True) -> N
     threading.Thread(target=watch, daemon=True).start()
 
 
+# Environment variables in which process managers put the rank, and those with the number of ranks: of MPICH, Intel MPI
+# and Slurm; of PMIx; of Open MPI; of MVAPICH.
+RANK_SIZES = {
+    "PMI_RANK": "PMI_SIZE",
+    "PMIX_RANK": "SLURM_STEP_NUM_TASKS",
+    "OMPI_COMM_WORLD_RANK": "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_RANK": "MV2_COMM_WORLD_SIZE",
+}
+
+
+def rank_variables() -> list[str]:
+    """Those of RANK_SIZES that are set. None is set if no process manager started this process."""
+    return [name for name in RANK_SIZES if name in os.environ]
+
+
+def inside_mpi() -> bool:
+    return bool(rank_variables())
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def memory_mb() -> float:
-    """What this process holds in memory, in MB; where there is no /proc (macOS), the most that it ever held."""
+    """Memory of this process in MB. On systems without /proc (macOS) its peak."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
@@ -33,8 +58,8 @@ def memory_mb() -> float:
 
 
 def open_standard_streams() -> None:
-    """Opens each closed standard stream (`>&-`) on /dev/null. Otherwise the next files that are
-    opened get their numbers, and what is printed is written into them."""
+    """Opens each closed standard stream (`>&-`) on /dev/null. Otherwise the next open file gets its number, and prints
+    are written into that file."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -45,9 +70,9 @@ def open_standard_streams() -> None:
 
 
 def stdout_is_gone() -> bool:
-    """Whether nobody reads stdout any more, as after `| head`. What is printed from now on is then dropped."""
+    """Whether the reader of stdout has ended, as after `| head`. Later prints are then dropped."""
     poll = select.poll()
-    poll.register(sys.stdout, 0)  # tells of errors alone
+    poll.register(sys.stdout, 0)  # reports errors only
     gone = bool(poll.poll(0))
     if gone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,9 +1,11 @@
-"""Progress on the terminal: a bar where there is one, a plain line now and then where there is not."""
+"""Progress: a bar on a terminal, otherwise a plain line now and then."""
 
 import sys
 import time
 
 from tqdm import tqdm
+
+PICTURE_SECONDS = 120.0  # between two drawings of the figures of a network that is training
 
 
 def duration(seconds: float) -> str:
@@ -18,12 +20,12 @@ class Progress:
     """`start(total)`, `advance(n)`, `close()`. Counts in `unit`."""
 
     QUIET_INTERVAL = 30.0  # seconds between plain lines when the output is not a terminal
-    FIRST_SECONDS, LONG = 10.0, 600.0  # after so many seconds something that will take longer than LONG says how long
-    hidden = False  # --quiet: no bar of this process is shown
+    FIRST_SECONDS, LONG = 10.0, 600.0  # after the first seconds, work that takes longer than LONG prints an estimate
+    hidden = False  # --quiet
 
     def __init__(self, title: str, unit: str):
         self._title, self._unit = title, unit
-        self._bar = None
+        self._bar: tqdm | None = None
         self._terminal = sys.stderr.isatty() and not self.hidden
 
     def start(self, total: int, done: int = 0) -> None:
@@ -34,7 +36,7 @@ class Progress:
             self._bar = tqdm(total=total, initial=done, desc=self._title, unit=f" {self._unit}", unit_scale=True)
 
     def advance(self, count: int = 1, **values: float) -> None:
-        """`values` are shown beside the bar, such as a loss."""
+        """values: shown beside the bar, such as a loss."""
         self._done += count
         now = time.monotonic()
         if not self._estimated and now - self._began >= self.FIRST_SECONDS:
@@ -53,7 +55,7 @@ class Progress:
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = (self._total - self._done) / rate if rate else 0.0
             speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
-            remaining = f"{duration(left)} left" if rate else "no end in sight"
+            remaining = f"{duration(left)} left" if rate else "no estimate yet"
             done = f"{self._title}: {self._done} of {self._total} {self._unit}"
             print(f"{done}, {speed}, {remaining}{shown}", flush=True)
 

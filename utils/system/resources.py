@@ -1,4 +1,4 @@
-"""What a step will need, said before it takes it: room on disk and memory, where that is more than a gigabyte."""
+"""Says how much disk or memory a step needs before it begins, if it is more than a gigabyte."""
 
 import shutil
 from pathlib import Path
@@ -9,9 +9,10 @@ GIGABYTE = 1e9
 
 
 def check_disk(folder: Path, needed: float, fewer: str) -> None:
-    """Says how many bytes will be written into `folder`, which exists, where that is more than a gigabyte.
+    """Prints how many bytes will be written into `folder`, which exists.
 
-    fewer: what makes it less. Raises `UsageError` when the disk has not the room.
+    fewer: what would make it less.
+    Raises `UsageError` if the disk has less room.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:

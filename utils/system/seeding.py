@@ -1,4 +1,4 @@
-"""Every random draw comes from a generator named by (run seed, purpose, and what it is for)."""
+"""Every random draw comes from a generator named by the run's seed, a purpose and indices."""
 
 import zlib
 
@@ -10,10 +10,10 @@ def sequence(seed: int, purpose: str, *indices: int) -> np.random.SeedSequence:
 
 
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
-    """A generator that is the same wherever and whenever it is made from the same arguments."""
+    """The same arguments always give the same generator."""
     return np.random.Generator(np.random.PCG64(sequence(seed, purpose, *indices)))
 
 
 def integer(seed: int, purpose: str, *indices: int) -> int:
-    """A seed in [0, 2**31) for something that takes an integer, such as an environment's reset."""
+    """A seed in [0, 2**31), for example for the reset of an environment."""
     return int(sequence(seed, purpose, *indices).generate_state(1)[0] >> 1)

@@ -1,5 +1,5 @@
-"""/dev/shm, where processes of a machine share memory. A container often has little of it, and a process that writes
-past its end dies of a bus error."""
+"""/dev/shm, through which processes share memory. Containers often have little of it, and a process that writes more
+than there is dies of a bus error."""
 
 import os
 import re
@@ -11,7 +11,7 @@ _FOLDER = Path("/dev/shm")
 
 
 def free_bytes() -> float:
-    """What is left of it; infinite on systems that share memory in another way."""
+    """Free bytes. Infinite on systems without /dev/shm."""
     try:
         status = os.statvfs(_FOLDER)
     except OSError:
@@ -29,8 +29,10 @@ def require(needed: int, what: str) -> None:
 
 
 def unlink_mapped(prefix: str) -> None:
-    """Deletes the names of the files there that begin with `prefix` and that this process has open. The memory is then
-    freed with the processes that use it, even if they are killed."""
+    """Deletes the names of the files there that begin with `prefix` and that this process has open.
+
+    Their memory is then freed when the last process that uses it ends, even if it is killed.
+    """
     try:
         maps = Path("/proc/self/maps").read_text()
     except OSError:

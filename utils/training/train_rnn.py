@@ -17,6 +17,7 @@ from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder, previous
+from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
@@ -45,7 +46,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     pictures = _pictures(rnn, held_out_paths, config, run)
     training = Training(run.rnn, variables, NUM_LOGS, config.checkpoint_seconds, pictures)
     if training.step == 0 and (before := previous(config)):
-        before.require(before.rnn_weights, 4, "this run goes on from its M")
+        before.require(before.rnn_weights, Step.RNN, "this run goes on from its M")
         load_weights(rnn, before.rnn_weights)
         if not config.rnn_num_steps:
             return training.take_over(before.rnn, run.rnn_weights)

@@ -14,6 +14,7 @@ from utils.figures import vision
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.folder import RunFolder, previous
+from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
@@ -51,7 +52,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         },
     )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
-        before.require(before.vae_weights, 2, "this run goes on from its V")
+        before.require(before.vae_weights, Step.VAE, "this run goes on from its V")
         load_weights(vae.vae, before.vae_weights)
         if not config.vae_num_epoch:
             return training.take_over(before.vae, run.vae_weights)

@@ -13,11 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from utils.figures.style import PICTURE_SECONDS
 from utils.run.folder import read_log
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, atomic_write, write_csv, write_json, write_npz
-from utils.system.progress import Progress
+from utils.system.progress import PICTURE_SECONDS, Progress
 
 
 class Training:

@@ -1,4 +1,4 @@
-"""CarRacing as the agent sees it: Gymnasium's physics, track, reward and end, a 64x64 observation drawn directly."""
+"""CarRacing with Gymnasium's physics, track, reward and end, and a 64x64 observation that is drawn directly."""
 
 import cv2
 import gymnasium
@@ -7,5 +7,5 @@ from utils.environments.car_racing.environment import SPEC, CarRacing, StockObse
 
 __all__ = ["SPEC", "CarRacing", "StockObservation"]
 
-cv2.setNumThreads(1)  # pictures this small are drawn sooner than a second thread wakes, and workers share cores
+cv2.setNumThreads(1)  # a second thread would cost more than it gains, and workers share cores
 gymnasium.register("WorldModels/CarRacing-v3", CarRacing, max_episode_steps=1000, reward_threshold=900)

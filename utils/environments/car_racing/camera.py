@@ -1,4 +1,6 @@
-"""Where CarRacing's camera is, and what its colours become on the way to the observation."""
+"""CarRacing's camera, and how its colours change on the way to the observation."""
+
+from collections.abc import Iterable
 
 from gymnasium.envs.box2d import car_racing as stock
 
@@ -17,6 +19,6 @@ def zoom_at(time: float) -> float:
     return 0.1 * stock.SCALE * max(1 - time, 0) + FINAL_ZOOM * min(time, 1)
 
 
-def seen(color) -> tuple[int, ...]:
-    """A stock colour as the stock observation shows it: SDL's smoothscale takes 2 of 255 off on the way down."""
+def seen(color: Iterable[float]) -> tuple[int, ...]:
+    """A stock colour in the stock observation: SDL's smoothscale subtracts 2 of 255."""
     return tuple(max(int(channel) - 2, 0) for channel in color)

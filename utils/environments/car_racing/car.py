@@ -1,7 +1,7 @@
-"""CarRacing's car without what only a person would see: the same forces to the last bit, sooner.
+"""CarRacing's car with the same forces to the last bit, but faster to step.
 
-Stock computes each wheel with NumPy scalars, asks Box2D twice for one rotation and keeps a trail of skid marks
-that the observation never shows. The arithmetic here is stock's, operation by operation, in Python floats.
+Stock computes each wheel with NumPy scalars, asks Box2D twice for one rotation and records skid marks that the
+observation never shows. The arithmetic here is stock's, operation by operation, in Python floats.
 """
 
 from math import copysign, sqrt

@@ -1,4 +1,6 @@
-"""The environment `WorldModels/CarRacing-v3`, and what the pipeline has to know about it."""
+"""The environment `WorldModels/CarRacing-v3`, and its spec."""
+
+from typing import Any
 
 import cv2
 import gymnasium
@@ -17,29 +19,31 @@ OBSERVATION_SPACE = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 
 
 class CarRacing(stock.CarRacing):
-    """Gymnasium's `CarRacing-v3` with the status bar cut off and the picture drawn at 64x64 at once.
+    """Gymnasium's `CarRacing-v3` without the status bar, drawn at 64x64 at once.
 
-    Observation: uint8 (64, 64, 3). Action: float32 (3,): steering in [-1, 1], gas and brake in [0, 1].
-    `render()` gives the stock 600x400 picture. Source: chapter, "The CarRacing Environment".
+    Observation: uint8 (64, 64, 3).
+    Action: float32 (3,), steering in [-1, 1], gas and brake in [0, 1].
+    `render()`: the stock 600x400 picture.
+    Source: chapter, "The CarRacing Environment".
 
-    Raises `UsageError` where the installed Gymnasium has another rule.
+    Raises `UsageError` if the installed Gymnasium has another rule.
     """
 
-    def __init__(self, render_mode: str | None = None, **kwargs):
+    def __init__(self, render_mode: str | None = None, **kwargs: Any):
         rule.check()
         self.picture = Picture()
         super().__init__(render_mode=render_mode, **kwargs)
         self.observation_space = OBSERVATION_SPACE
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
-        # A world of its own for each episode: Box2D keeps the order of its bodies and contacts over a reset,
-        # and an episode must not depend on what was driven before it.
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        # A new world for each episode: Box2D keeps the order of bodies and contacts over a reset, and an episode must
+        # not depend on the one before it.
         self._release_world()
         self.world = World()
         self.road = None
         result = super().reset(seed=seed, options=options)
-        if self.render_mode is None:  # the pictures for people show skid marks, which stock's own car keeps
-            self.car.__class__ = Car  # stock's reset names its class; the state is the same
+        if self.render_mode is None:  # pictures for people show skid marks, which only stock's car has
+            self.car.__class__ = Car  # stock's reset makes its own class, with the same state
         return result
 
     def close(self) -> None:
@@ -47,25 +51,25 @@ class CarRacing(stock.CarRacing):
         super().close()
 
     def _release_world(self) -> None:
-        if isinstance(self.world, World):  # stock's own, made before the first reset, holds nothing
+        if isinstance(self.world, World):  # the one that stock makes before the first reset holds nothing
             self.world.release()
 
     def _create_track(self) -> bool:
         if not super()._create_track():
             return False
         self.picture.draw_track(self.road_poly, self.bg_color, self.grass_color)
-        self.world.contactListener_bug_workaround = TileListener(self)  # so named by stock: Box2D keeps no reference
+        self.world.contactListener_bug_workaround = TileListener(self)  # stock's name: Box2D keeps no reference
         self.world.contactListener = self.world.contactListener_bug_workaround
         return True
 
-    def _render(self, mode: str):
+    def _render(self, mode: str) -> Any:
         if mode == "state_pixels":
             return self.picture.frame(self.car, self.t)
         return super()._render(mode)
 
 
 class StockObservation(gymnasium.ObservationWrapper):
-    """The agent's observation from the unmodified environment: bar cropped, resized to 64x64 by area."""
+    """The observation from the unmodified environment: without the status bar, resized to 64x64 by area."""
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
@@ -92,15 +96,14 @@ SPEC = EnvironmentSpec(
     activations=("tanh", "half_tanh", "positive_tanh"),
     action_names=("steer", "gas", "brake"),
     predicts="reward",
-    pip_extra=None,
-    keyboard_action=lambda left, right, up, down: np.float32([right - left, up, 0.8 * down]),
+    keyboard_action=lambda left, right, up, down: np.array([right - left, up, 0.8 * down], np.float32),
     max_steps=1000,
     steps_per_second=50,
     idle_reward=-0.1,
     explorations=EXPLORATIONS,
     baseline_policy="uniform",
-    position=lambda env: tuple(env.unwrapped.car.hull.position),
-    track_line=lambda env: np.array(env.unwrapped.track)[:, 2:],
+    position=lambda env: tuple(env.get_wrapper_attr("car").hull.position),
+    track_line=lambda env: np.array(env.get_wrapper_attr("track"))[:, 2:],
     published_curves=(
         PublishedCurve("the original (hardmaru): candidates, mean", "learning_curve_carracing_hardmaru.csv", 64),
         PublishedCurve(

@@ -1,14 +1,16 @@
-"""Draws CarRacing's 64x64 observation without drawing the 1000x800 picture first.
+"""Draws CarRacing's 64x64 observation without the 1000x800 picture of the stock environment.
 
-The stock environment draws every polygon of the world onto a 1000x800 surface and shrinks that to 96x96 at
-every step. But the world does not move, only the camera does. So the track is drawn once a reset, onto a
-texture seen from above, whose texels are about as large as the observation's pixels; each frame is one affine
-warp of that texture, and the car (`sprite.py`), which always stands in the same place of the picture.
+Stock draws every polygon of the world onto a 1000x800 surface and shrinks that to 96x96 at every step. But the world
+does not move, only the camera does. So the track is drawn once a reset onto a texture, seen from above, with texels
+about as large as the observation's pixels. Each frame is one affine warp of that texture, and the car (`sprite.py`),
+which is always in the same place of the picture.
 """
 
 import functools
 import math
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +30,7 @@ LEVELS = 4  # the texture at full size, half of that, ...: in the opening zoom a
 class Picture:
     """One environment's texture, redrawn at each reset, and the camera over it."""
 
-    def draw_track(self, road_poly: list, ground_color, grass_color) -> None:
+    def draw_track(self, road_poly: list, ground_color: Iterable[float], grass_color: Iterable[float]) -> None:
         """road_poly: stock's list of (four corners in world units, RGB) in drawing order."""
         grass, block = _grass(seen(ground_color), seen(grass_color))
         texture = grass.copy()
@@ -42,7 +44,7 @@ class Picture:
                 cv2.fillConvexPoly(canvas, corners, colors[polygon], shift=4)
             rows, columns = slice(row * BLOCK, (row + 1) * BLOCK), slice(column * BLOCK, (column + 1) * BLOCK)
             texture[rows, columns] = _halved(_halved(canvas))
-        # What stays of a tile inside its outermost texels, which are mixed with the grass beside it.
+        # A tile without its outermost texels, which are mixed with the grass beside it.
         tiles = texels[[not isinstance(color, tuple) for _, color in road_poly]]  # stock's kerbs have tuples
         from_centre = tiles - tiles.mean(axis=1, keepdims=True)
         reach = np.abs(from_centre).max(axis=(1, 2), keepdims=True)
@@ -51,18 +53,18 @@ class Picture:
         while len(self._levels) < LEVELS:
             self._levels.append(_halved(self._levels[-1]))
 
-    def visit(self, tile: int, color) -> None:
-        """The car touched a tile, and it takes the plain road colour, a shade of at most 5 of 255 away."""
+    def visit(self, tile: int, color: Iterable[float]) -> None:
+        """The car touched a tile, which takes the plain road colour. Its own differs by at most 5 of 255."""
         cv2.fillConvexPoly(self._levels[0], self._tiles[tile], seen(color), shift=4)
 
-    def frame(self, car, time: float) -> np.ndarray:
+    def frame(self, car: Any, time: float) -> np.ndarray:
         """The observation, uint8 (64, 64, 3), with the camera behind `car` at `time` seconds."""
         zoom = zoom_at(time)
         picture = self._ground(car.hull, zoom)
         draw_car(picture, car, zoom)
         return picture
 
-    def _ground(self, hull, zoom: float) -> np.ndarray:
+    def _ground(self, hull: Any, zoom: float) -> np.ndarray:
         samples, level = 1, 0
         if zoom < FINAL_ZOOM:
             samples = 2  # a pixel, each way
@@ -91,7 +93,7 @@ class Picture:
 
 @functools.lru_cache(maxsize=1)
 def _grass(ground_color: tuple, grass_color: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """The playfield without a track, and one block of it at OVERDRAW times the size, to draw roads on.
+    """The playfield without a track, and one block of it at OVERDRAW times the size, for drawing roads.
 
     The fourth channel is empty: OpenCV warps four channels in half the time of three.
     """

@@ -1,27 +1,28 @@
-"""Is the installed Gymnasium's CarRacing the one that `track.py` and `car.py` are written after?
+"""Is the installed Gymnasium's CarRacing the one that `track.py` and `car.py` copy?
 
-Both hold copies of stock's rule: which tiles count, when a lap ends, what a step is worth, how the car moves. A
-Gymnasium with another rule would score by a mixture of the two, so it is refused. Versions 1.1 to 1.4 have the same.
+Both repeat stock's rule: which tiles count, when a lap ends, the reward of a step, how the car moves. With another rule
+scores would mix the two, so another Gymnasium is refused. Versions 1.1 to 1.4 have the same rule.
 """
 
 import ast
 import functools
 import hashlib
 import inspect
+from typing import Any
 
 import gymnasium
 from gymnasium.envs.box2d import car_dynamics, car_racing
 
 from utils.system.errors import UsageError
 
-RULE = "b0872e1c6a272678e76d7ecbf342a593771b2bfe6cd6c5121436a4d66c6548cc"  # what `rule` gives for 1.1 to 1.4
+RULE = "b0872e1c6a272678e76d7ecbf342a593771b2bfe6cd6c5121436a4d66c6548cc"  # `rule()` of 1.1 to 1.4
 PICTURES = {"_render", "render", "_render_road", "_render_indicators", "_draw_colored_polygon", "_create_image_array"}
 PICTURES |= {"draw", "_create_particle", "close"}
 
 
 @functools.cache
 def check() -> None:
-    """Raises `UsageError` where stock's rule differs from ours. Reads stock's source once a process."""
+    """Raises `UsageError` if stock's rule differs from ours. Reads stock's source once."""
     if rule() != RULE:
         raise UsageError(
             f"gymnasium {gymnasium.__version__} has another CarRacing rule than 1.1 to 1.4, by which scores here "
@@ -30,7 +31,7 @@ def check() -> None:
 
 
 def rule() -> str:
-    """A hash of stock's constants and of all its code but the pictures."""
+    """A hash of stock's constants and of its code, except the pictures."""
     rows = []
     for module in (car_racing, car_dynamics):
         for node in ast.parse(inspect.getsource(module)).body:
@@ -41,8 +42,8 @@ def rule() -> str:
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
-def _outline(node) -> object:
-    """A syntax tree as nested tuples, the same in every Python, without what has no effect on a score."""
+def _outline(node: Any) -> object:
+    """A syntax tree as nested tuples, the same in every Python, without code that has no effect on scores."""
     if isinstance(node, list):
         return tuple(_outline(part) for part in node if not _has_no_effect(part))
     if not isinstance(node, ast.AST):
@@ -51,8 +52,8 @@ def _outline(node) -> object:
     return type(node).__name__, *((name, _outline(value)) for name, value in fields if value not in (None, []))
 
 
-def _has_no_effect(node) -> bool:
-    """Docstrings, asserts, what is printed when verbose, and the particles of skid marks."""
+def _has_no_effect(node: Any) -> bool:
+    """Docstrings, asserts, messages when verbose, and the particles of skid marks."""
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Attribute) and node.test.attr == "verbose"
     if isinstance(node, ast.Assign):

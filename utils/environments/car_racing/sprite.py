@@ -1,12 +1,13 @@
 """CarRacing's car in the 64x64 observation: four pixels wide, eight high, always in the same place.
 
-What can change is how large it is (during the opening zoom), how the wheels are turned and where the pale mark
-on each tyre is. Each wheel is drawn once for every turn and mark that can be told apart, and kept: a frame adds
-five small layers and lays them over the ground.
+Its size changes during the opening zoom, its wheels turn, and so does the pale mark on each tyre. Each wheel is drawn
+once for every distinguishable turn and mark, and kept. A frame adds five small layers and blends them over the ground.
 """
 
 import functools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ AXLES = np.array(dynamics.WHEELPOS) * dynamics.SIZE
 HALF_WIDTH, RADIUS = dynamics.WHEEL_W * dynamics.SIZE, dynamics.WHEEL_R * dynamics.SIZE
 
 
-def draw_car(picture: np.ndarray, car, zoom: float) -> None:
+def draw_car(picture: np.ndarray, car: Any, zoom: float) -> None:
     """Draws the car into the observation, uint8 (64, 64, 3), at `zoom` window pixels per world unit."""
     turn_step, marks = (TURN_STEP, MARKS) if zoom >= FINAL_ZOOM else (OPENING_TURN_STEP, OPENING_MARKS)
     layer = _hull(zoom)
@@ -47,12 +48,12 @@ def draw_car(picture: np.ndarray, car, zoom: float) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _hull(zoom: float) -> np.ndarray:
-    """What wheels are added to: float32 (HEIGHT, WIDTH, 4), the hull's colours and what it leaves of the ground."""
+    """The hull, to which wheels are added: float32 (HEIGHT, WIDTH, 4), colours and the rest of the ground."""
     canvas = _canvas()
     for corners in HULL:
         _fill(canvas, corners, zoom, HULL_COLOR)
-    # The half: cutting the fraction off then rounds.
-    return _averaged(canvas) + np.float32([0.5, 0.5, 0.5, 1])
+    # With the half, truncation rounds.
+    return _averaged(canvas) + np.array([0.5, 0.5, 0.5, 1], np.float32)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -67,8 +68,8 @@ def _wheel(zoom: float, axle: int, turn: float, phase: float) -> np.ndarray:
     return _averaged(canvas)
 
 
-def _tyre(phase: float):
-    """A wheel's polygons in its own frame, in drawing order: the tyre and, where it faces up, its mark."""
+def _tyre(phase: float) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
+    """Polygons and colours of a wheel in its own frame, in drawing order: the tyre, and its mark if it faces up."""
     yield np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) * (HALF_WIDTH, RADIUS), TYRE_COLOR
     start, end = phase, phase + 1.2
     if math.sin(start) > 0 and math.sin(end) > 0:
@@ -82,7 +83,7 @@ def _canvas() -> np.ndarray:
     return np.zeros((HEIGHT * DETAIL, WIDTH * DETAIL, 4), np.uint8)
 
 
-def _fill(canvas: np.ndarray, corners: np.ndarray, zoom: float, color) -> None:
+def _fill(canvas: np.ndarray, corners: np.ndarray, zoom: float, color: tuple[int, ...]) -> None:
     """corners (n, 2): world units from the car's centre, y ahead."""
     centre = (CENTRE_X * SCALE_X - COLUMNS.start, CENTRE_Y * SCALE_Y - ROWS.start)
     points = (corners * (zoom * SCALE_X, -zoom * SCALE_Y) + centre) * DETAIL
@@ -90,6 +91,6 @@ def _fill(canvas: np.ndarray, corners: np.ndarray, zoom: float, color) -> None:
 
 
 def _averaged(canvas: np.ndarray) -> np.ndarray:
-    """Colours, weighted by how much of a pixel is covered, and how much ground that takes away (negative)."""
+    """Colours, weighted by the covered share of each pixel, and the share of the ground that they hide (negative)."""
     layer = cv2.resize(canvas.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return layer * np.float32([1, 1, 1, -1 / 255])
+    return layer * np.array([1, 1, 1, -1 / 255], np.float32)

@@ -1,14 +1,22 @@
-"""CarRacing's road in Box2D: the same shapes as stock's, sooner stepped through.
+"""CarRacing's road in Box2D: the same shapes as stock's, but faster to step.
 
-Stock gives each of its 300 tiles a body, and Box2D walks over every body at every step. Here one body carries
-them all, a fixture each. Tiles are sensors that nothing bounces off, so what is driven is the same to the last bit.
+Stock gives each of its 300 tiles a body, and Box2D visits every body at every step. Here one body carries all tiles, a
+fixture each. Tiles are sensors that nothing collides with, so that physics stay equal to the last bit.
 """
 
+from typing import Any
+
 import Box2D
+import numpy as np
 
 
 class Tile:
-    """What stock keeps on a tile's body: color, road_visited, road_friction, idx, fixtures."""
+    """The attributes of a tile's body in stock."""
+
+    color: np.ndarray
+    road_visited: bool
+    road_friction: float
+    idx: int
 
     def __init__(self, fixture: Box2D.b2Fixture):
         self.fixtures = (fixture,)
@@ -17,9 +25,9 @@ class Tile:
 
 
 class World(Box2D.b2World):
-    """A world of one episode, without gravity, whose static bodies are tiles."""
+    """The world of one episode, without gravity. Its static bodies are tiles."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__((0, 0))
         self._road = super().CreateStaticBody()
 
@@ -27,8 +35,8 @@ class World(Box2D.b2World):
         return Tile(self._road.CreateFixture(fixtures))
 
     def release(self) -> None:
-        """Call it at the episode's end: what Box2D holds as `userData` outlives the world otherwise, 149 KB of tiles
-        and wheels (`python -m benchmarks.soak`)."""
+        """Call it at the end of an episode: otherwise the objects in Box2D's `userData` outlive the world, 149 KB of
+        tiles and wheels (`python -m benchmarks.soak`)."""
         for body in self.bodies:
             body.userData = None
             for fixture in body.fixtures:
@@ -36,10 +44,14 @@ class World(Box2D.b2World):
 
 
 class TileListener(Box2D.b2ContactListener):
-    """Stock's `FrictionDetector` with half the questions asked of Box2D. Tells the picture of tiles that take the
-    plain road colour, which they do when the car first touches them."""
+    """Stock's `FrictionDetector` with half the calls to Box2D.
 
-    def __init__(self, env):
+    Tells the picture which tiles the car touches for the first time: they take the plain road colour.
+
+    env: a `CarRacing`.
+    """
+
+    def __init__(self, env: Any):
         super().__init__()
         self._env, self._reward = env, 1000.0 / len(env.road)
 
@@ -66,8 +78,8 @@ class TileListener(Box2D.b2ContactListener):
             wheel.tiles.remove(tile)
 
 
-def _parties(contact: Box2D.b2Contact):
-    """The tile, and the wheel on it: None for the hull. Nothing else ever touches in CarRacing."""
+def _parties(contact: Box2D.b2Contact) -> tuple[Tile, Any]:
+    """The tile, and the wheel on it, None if it is the hull. Nothing else touches in CarRacing."""
     fixture, other = contact.fixtureA, contact.fixtureB
     tile = fixture.userData
     if tile is None:
