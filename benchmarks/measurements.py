@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.driver import driven_actions
 from benchmarks.report import command
 from utils.agent.rollouts import Job, rollout_episodes
 from utils.environments import get_spec
+from utils.environments.car_racing.reference import driven_actions
 from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute

@@ -8,9 +8,9 @@ picture where the car is.
 
 import numpy as np
 
-from benchmarks.driver import StockSometimesDrawn, drive
 from benchmarks.report import announce, command, store, with_store
 from utils.environments import get_spec
+from utils.environments.car_racing.reference import StockSometimesDrawn, drive
 from utils.run import cli
 
 TRACKS, STEPS, OPENING = 20, 1000, 50

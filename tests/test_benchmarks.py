@@ -1,4 +1,4 @@
-"""Benchmarks' command lines: the measurements themselves take minutes, and nobody tests them here."""
+"""The command lines of the benchmarks. The measurements themselves take minutes and are not tested."""
 
 import json
 import runpy
@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import gymnasium
 import pytest
-from conftest import ROOT
 
-from benchmarks import report
+from tests.helpers import ROOT
 
 PROGRAMS = sorted(
     path.stem for path in (ROOT / "benchmarks").glob("*.py") if 'if __name__ == "__main__":' in path.read_text()
@@ -39,13 +38,14 @@ def test_help_helps_and_bad_arguments_are_told_in_a_line(monkeypatch, capsys):
 
 
 def test_results_are_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
-    report.store(SimpleNamespace(store=False), "rows", {"rows": [1]})
+    store = runpy.run_path(str(ROOT / "benchmarks/report.py"))["store"]
+    monkeypatch.setitem(store.__globals__, "RESULTS", tmp_path / "results")
+    store(SimpleNamespace(store=False), "rows", {"rows": [1]})
     assert not list(tmp_path.iterdir())
     assert "--store" in capsys.readouterr().out
     with pytest.raises(TypeError):
-        report.store(SimpleNamespace(store=True), "rows", {"rows": [object()]})
+        store(SimpleNamespace(store=True), "rows", {"rows": [object()]})
     assert not list(tmp_path.rglob("*.json"))
-    report.store(SimpleNamespace(store=True), "rows", {"rows": [1]})
+    store(SimpleNamespace(store=True), "rows", {"rows": [1]})
     stored = json.loads((tmp_path / "results/rows.json").read_text())
     assert (stored["rows"], stored["machine"]["gymnasium"]) == ([1], gymnasium.__version__)

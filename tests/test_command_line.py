@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY, command
+
+from tests.helpers import ROOT, TINY, command
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 

@@ -8,7 +8,6 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
-from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 from scipy import special
 
@@ -16,6 +15,7 @@ import utils.environments  # noqa: F401  registers the ids
 from models.controller import Controller
 from models.dream import DreamModel, Imagination
 from models.mdn_rnn import MDNRNN
+from tests.helpers import ROOT
 from utils.system.errors import UsageError
 
 CAR = ("tanh", "half_tanh", "positive_tanh")

@@ -6,13 +6,13 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from conftest import ROOT
 from gymnasium.envs.box2d import car_racing as stock
 from gymnasium.utils.env_checker import check_env
 
-from benchmarks.driver import StockSometimesDrawn, drive, steer_towards
+from tests.helpers import ROOT
 from utils.environments import get_spec
 from utils.environments.car_racing.exploration import EXPLORATIONS
+from utils.environments.car_racing.reference import StockSometimesDrawn, drive, steer_towards
 from utils.system.errors import UsageError
 
 CAR = "WorldModels/CarRacing-v3"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, call, children, command, step
 
+from tests.helpers import ROOT, TINY, call, children, command, step
 from utils.agent.rollouts import Patience
 from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.evolution.state import EvolutionState, GenerationRng

@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, call, step
 from PIL import Image
 from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.mdn_rnn import MDNRNN
 from models.vae import kl_per_dimension
+from tests.helpers import ROOT, call, step
 from utils.agent import evaluate
 from utils.environments import get_spec
 from utils.figures import memory

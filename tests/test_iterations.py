@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import step
 
+from tests.helpers import step
 from utils.agent.checkpoints import load_controller
 from utils.dreams import iterations
 from utils.run import episodes

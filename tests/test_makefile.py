@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from tests.helpers import ROOT
 
 
 def make(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY
 from scipy import special, stats
 
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
+from tests.helpers import TINY
 from utils.agent.checkpoints import build_rnn
 from utils.data.sequences import Batch, SequenceSet
 from utils.environments import get_spec

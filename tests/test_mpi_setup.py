@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, command, mounted, step
 
+from tests.helpers import ROOT, command, mounted, step
 from utils.evolution import mpi_setup, ranks
 
 SCRIPT = "05_train_controller.py"

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, children, command, step
 
+from tests.helpers import ROOT, TINY, children, command, step
 from utils.data.collect import collect
 from utils.run import config, episodes
 from utils.run.episodes import Rollout, Series

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pygame
 import pytest
-from conftest import ROOT
 
+from tests.helpers import ROOT
 from utils.agent.agent import Agent
 from utils.agent.evaluate import Frame
 from utils.environments import get_spec

@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
-from tests.conftest import call
+from tests.helpers import call
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.dreams import baselines, open_loop, quality_table, recorded, temperatures

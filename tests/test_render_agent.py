@@ -7,8 +7,9 @@ import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from conftest import call
 from PIL import Image
+
+from tests.helpers import call
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, call
 
+from tests.helpers import ROOT, TINY, call
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_controller, load_without_selection
 from utils.data.collect import collect

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import gymnasium
 import numpy as np
 import pytest
-from conftest import ROOT, call, children, mounted, step
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
+from tests.helpers import ROOT, call, children, mounted, step
 from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection

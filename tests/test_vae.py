@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY
 
 from models.vae import build_vae, frozen_encoder, images_from_obs, vae_losses
+from tests.helpers import TINY
 from utils.run import config
 from utils.training.train_vae import make_train_step
 
