@@ -1,10 +1,11 @@
 """Step 1: collect random rollouts.
 
 `parallel_processes` processes play `max_trials` episodes each, of at most `max_frames` steps, with the environment's
-exploration policy. The score does not matter: V learns to see from the frames, M learns the dynamics from the sequences.
+exploration policy. The score does not matter: V learns to see from the frames, M learns the dynamics from the
+sequences.
 
-With `previous_run` the rollouts of another run are taken over. With `rollout_policy=controller` the trained controller
-of that run plays the new ones, with noise on its actions, so that M learns the states that C visits.
+With `previous_run` the rollouts of another run are taken over. With `rollout_policy=controller` the trained
+controller of that run plays the new ones, with noise on its actions, so that M learns the states that C visits.
 
 reads   nothing, or previous_run
 writes  runs/<exp_name>/config.yaml and rollouts/episode_*.npz (obs, action, reward, done)

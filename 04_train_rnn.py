@@ -1,8 +1,8 @@
 """Step 4: train M, the MDN-RNN.
 
 M reads a series step by step: z, drawn from mu and logvar for each batch, the action and the last reward (or end). It
-learns to predict the next z, as a mixture of normal distributions for each of its numbers, and the reward (or end). A run
-that was stopped goes on from its last checkpoint.
+learns to predict the next z, as a mixture of normal distributions for each of its numbers, and the reward (or end). A
+run that was stopped goes on from its last checkpoint.
 
 reads   runs/<exp_name>/series; vae, to draw what M dreams
 writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, pictures, TensorBoard's log, state.npz
