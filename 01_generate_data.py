@@ -1,11 +1,11 @@
 """Step 1: collect random rollouts.
 
-`parallel_processes` processes play `max_trials` episodes each, of at most `max_frames` steps, with the
-environment's exploration policy. Nobody cares about the score: the pictures are what V learns to see with,
-the sequences are what M learns the world's dynamics from.
+`parallel_processes` processes play `max_trials` episodes each, of at most `max_frames` steps, with the environment's
+exploration policy. The score does not matter: V learns to see from the frames, M learns the dynamics from the
+sequences.
 
-With `previous_run` the rollouts of another run are taken over, and with `rollout_policy=controller` its trained
-controller drives the new ones, pushed about a little: the world that M has to know is the one C lives in.
+With `previous_run` the rollouts of another run are taken over. With `rollout_policy=controller` the trained
+controller of that run plays the new ones, with noise on its actions, so that M learns the states that C visits.
 
 reads   nothing, or previous_run
 writes  runs/<exp_name>/config.yaml and rollouts/episode_*.npz (obs, action, reward, done)
@@ -20,7 +20,7 @@ examples
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.data.collect import collect
 from utils.run import cli

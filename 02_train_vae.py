@@ -1,8 +1,8 @@
 """Step 2: train V, the variational autoencoder.
 
-V learns to squeeze a 64x64x3 picture into z, `z_size` numbers drawn from the mu and logvar it encodes the
-picture to, and to make the picture from z again. It trains for `vae_num_epoch` epochs on all rollouts but
-the held-out ones. A run that was stopped goes on from its last checkpoint.
+V learns to encode a 64x64x3 frame as z, `z_size` numbers drawn from the mu and logvar that it predicts, and to decode
+the frame from z. It trains for `vae_num_epoch` epochs on all rollouts but the held-out ones. A run that was stopped
+goes on from its last checkpoint.
 
 reads   runs/<exp_name>/rollouts
 writes  runs/<exp_name>/vae: vae.weights.h5, log.csv, pictures, TensorBoard's log, state.npz
@@ -16,7 +16,7 @@ examples
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.run import cli
 from utils.run.steps import Step

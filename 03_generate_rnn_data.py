@@ -1,7 +1,7 @@
 """Step 3: encode the rollouts with V.
 
-Each picture becomes the mu and logvar of its latent vector, stored with the action, reward and done that
-belong to it: a series. The first frames' are kept apart: dreams start from them.
+V encodes each frame as the mu and logvar of its z. They are stored with the action, reward and done of the step: a
+series. Those of the first frames are stored once more, for dreams to start from.
 
 reads   runs/<exp_name>/rollouts and vae
 writes  runs/<exp_name>/series: episode_*.npz (mu, logvar, action, reward, done), starts.npz
@@ -15,7 +15,7 @@ examples
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.run import cli
 from utils.run.steps import Step

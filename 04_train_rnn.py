@@ -1,8 +1,8 @@
 """Step 4: train M, the MDN-RNN.
 
-M reads a series step by step: the latent vector z, drawn anew from mu and logvar for each batch, the action
-and the previous reward (or end). It learns to predict the next z, as a mixture of normal distributions for each
-of its numbers, and the reward (or end). A run that was stopped goes on from its last checkpoint.
+M reads a series step by step: z, drawn from mu and logvar for each batch, the action and the last reward (or end). It
+learns to predict the next z, as a mixture of normal distributions for each of its numbers, and the reward (or end). A
+run that was stopped goes on from its last checkpoint.
 
 reads   runs/<exp_name>/series; vae, to draw what M dreams
 writes  runs/<exp_name>/rnn: rnn.weights.h5, log.csv, pictures, TensorBoard's log, state.npz
@@ -16,7 +16,7 @@ examples
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.run import cli
 from utils.run.steps import Step

@@ -1,13 +1,12 @@
 """Step 5: train C, the controller, with CMA-ES.
 
 The orchestrator asks a cma object for a population of `controller_num_worker` x `controller_num_worker_trial`
-candidates; workers drive each of them through `controller_num_episode` episodes with V and M; the scores go
-back into the cma object. Every `controller_eval_steps` generations the mean of the population drives on
-tracks kept for that, the same each time and never trained on; the best one is kept. A run that was stopped
-goes on where it was.
+candidates. Workers play `controller_num_episode` episodes with each, with V and M, and the scores go back into the
+cma object. Every `controller_eval_steps` generations the mean of the population plays on evaluation tracks, the same
+each time and never used for training; the best one is kept. A run that was stopped goes on where it was.
 
-With `controller_environment=dream` C trains in M's dream and never drives while it learns; the mean of the
-population is then evaluated in both worlds, so that a C that only cheats the dream is seen.
+With `controller_environment=dream` C trains in M's dream, without a real step. The mean of the population is then
+evaluated in the dream and in the real environment, to show whether C cheats the dream.
 
 reads   runs/<exp_name>/vae and rnn; for dreams series/starts.npz
 writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, pictures, TensorBoard's log,
@@ -23,7 +22,7 @@ examples
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which PYTHONSAFEPATH leaves out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.evolution import single_thread_blas  # noqa: F401  isort: skip
 from utils.evolution import ranks

@@ -21,7 +21,7 @@ from utils.system import compute
 
 CONFIG = "config/carracing.yaml"
 CAR = "WorldModels/CarRacing-v3"
-NUM_ENVS = 64  # a worker's num_envs in config/carracing.yaml
+NUM_ENVS = 64  # environments of a worker in config/carracing.yaml
 
 
 def _actions(seed: int = 0, steps: int = 1000) -> np.ndarray:
@@ -173,7 +173,7 @@ class _Driven:
 
 
 def agent_ours(run_folder: Path) -> float:
-    """Whole episodes of 64 num_envs, resets and all."""
+    """Whole episodes of 64 environments, resets and all."""
     agent = _agent(run_folder)
     policy = agent.policy(NUM_ENVS, np.zeros((1, agent.controller.num_parameters), np.float32))
     scripts = [_actions(seed) for seed in range(NUM_ENVS)]

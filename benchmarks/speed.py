@@ -41,20 +41,20 @@ GROUPS = {
     ],
     "the whole agent, one core (steps/s)": [
         ("agent_predict", "stock environment, Keras predict a frame"),
-        ("agent_ours", "ours, 64 num_envs"),
+        ("agent_ours", "ours, 64 environments"),
     ],
     "agents that learn, one core (steps/s)": [
-        ("agent_ours", "in the real environment, 64 num_envs"),
+        ("agent_ours", "in the real environment, 64 environments"),
         ("dream_ours", "in the dream, 512 at once"),
     ],
     "Doom: Take Cover, one core and the game's own process (steps/s)": [
         ("doom.environment_stock", "ViZDoom's own environment"),
         ("doom.environment_ours", "WorldModels/TakeCover-v0"),
         ("doom.environments_ours", "16 of them in lock step"),
-        ("doom.agent_ours", "the whole agent, 16 num_envs"),
+        ("doom.agent_ours", "the whole agent, 16 environments"),
     ],
     "agents that learn Doom (steps/s)": [
-        ("doom.agent_ours", "in the game, 16 num_envs"),
+        ("doom.agent_ours", "in the game, 16 environments"),
         ("doom.dream_ours", "in the dream, one core, 512 at once"),
     ],
     "training V, all cores (images/s)": [
