@@ -1,8 +1,12 @@
 """What tests share: scripts run for real, in processes of their own, on the tiny configuration."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +39,38 @@ def call(script: str, *arguments: str, prefix: tuple[str, ...] = (), **options) 
 def step(script: str, runs: Path, *overrides: str, **options) -> subprocess.CompletedProcess:
     """Runs a numbered script on the tiny configuration with its run folder under `runs`."""
     return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, **options)
+
+
+def call_here(program: str, *arguments: str) -> subprocess.CompletedProcess:
+    """`call` in this process, which has loaded TensorFlow: for what a program does, not for how it starts and ends.
+
+    program: a script, or the name of a module.
+    """
+    out, error, environment = io.StringIO(), io.StringIO(), dict(os.environ)
+    script = str(ROOT / program)
+    try:
+        with contextlib.ExitStack() as stack:
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(sys, "argv", [script, *map(str, arguments)])
+            patch.setattr(sys, "path", [*sys.path])
+            patch.chdir(ROOT)
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(error))
+            end = stack.enter_context(pytest.raises(SystemExit))
+            if program.endswith(".py"):
+                runpy.run_path(script, run_name="__main__")
+            else:
+                stack.enter_context(warnings.catch_warnings(action="ignore"))  # runpy's, of modules imported already
+                runpy.run_module(program, run_name="__main__")
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+    return subprocess.CompletedProcess([program, *arguments], end.value.code or 0, out.getvalue(), error.getvalue())
+
+
+def step_here(script: str, runs: Path, *overrides: str) -> subprocess.CompletedProcess:
+    """`step` in this process. Step 5 here only to be refused: its ranks are processes of their own."""
+    return call_here(script, "--config", str(TINY), f"runs_folder={runs}", *overrides)
 
 
 def mounted(folder: str | Path, options: str) -> tuple[str, ...]:
