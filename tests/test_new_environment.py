@@ -44,8 +44,8 @@ def test_five_steps_and_a_film_of_the_page_s_environment(page, tmp_path):
 def test_a_wrong_name_is_a_line(page, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "registers_nothing.py").touch()
-    without_gymnasium = page["python"].replace("gymnasium.register", "print").replace("Dot-v0", "Other-v0")
-    (tmp_path / "without_gymnasium.py").write_text(without_gymnasium)
+    module = re.sub(r"gymnasium\.register\(.*\n", "", page["python"]).replace("Dot-v0", "Other-v0")
+    (tmp_path / "without_gymnasium.py").write_text(module)
     for name, message in {
         "no_such_module:Dot-v0": r"cannot import no_such_module \(No module named 'no_such_module'\)",
         "./dots.py:Dot-v0": r"cannot import ./dots.py \(it is a path, not the name of a module\)",
