@@ -1,4 +1,4 @@
-"""A driver that knows CarRacing's track, to measure and test with: nothing that learns ever sees it."""
+"""A driver that knows CarRacing's track, for measurements and tests. No network learns from it."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,10 @@ def steer_towards(env, dx: float, dy: float) -> float:
 
 
 def drive(env, rng: np.random.Generator, noise: float = 0.3) -> np.ndarray:
-    """The next action, float32 (3,): along the track at about 60 units a second, more or less steadily."""
+    """The next action along the track, float32 (3,), at about 60 units per second.
+
+    noise: standard deviation of the steering.
+    """
     unwrapped = env.unwrapped
     centre = np.array(unwrapped.track)[:, 2:4]
     nearest = np.argmin(((centre - np.array(unwrapped.car.hull.position)) ** 2).sum(1))
@@ -21,7 +24,7 @@ def drive(env, rng: np.random.Generator, noise: float = 0.3) -> np.ndarray:
 
 
 def driven_actions(env, seed: int, steps: int) -> np.ndarray:
-    """What `drive` does on the track `seed`, float32 (up to steps, 3): the same in stock and in ours."""
+    """The actions of `drive` on the track `seed`, float32 (up to steps, 3). The same in stock as in ours."""
     rng, actions = np.random.default_rng(seed), []
     env.reset(seed=seed)
     for _ in range(steps):
@@ -33,11 +36,11 @@ def driven_actions(env, seed: int, steps: int) -> np.ndarray:
 
 
 class StockSometimesDrawn(stock.CarRacing):
-    """Gymnasium's own environment, which draws when it is asked to and not at each step."""
+    """Gymnasium's own environment, but it draws only when asked, not at each step."""
 
     def _render(self, mode: str):
         return None
 
     def picture(self) -> np.ndarray:
-        """What stock shows now, as the agent sees it: bar cut off, resized, uint8 (64, 64, 3)."""
+        """The current observation of the agent: stock's without the status bar, resized, uint8 (64, 64, 3)."""
         return cv2.resize(super()._render("state_pixels")[:84], (64, 64), interpolation=cv2.INTER_AREA)
