@@ -1,8 +1,8 @@
-"""How well does acting at random do? The policy that trained agents are compared with, or another, on many episodes.
+"""How does a random policy score? Plays many episodes with the baseline of trained agents, or another exploration.
 
-    python -m benchmarks.baseline_policy WorldModels/TakeCover-v0 --episodes 500
+    python -m benchmarks.baseline WorldModels/TakeCover-v0 --episodes 500
 
-With --store writes benchmarks/results/baseline_NAME_POLICY.json with every score.
+--store writes benchmarks/results/baseline_NAME_POLICY.json, with every score.
 """
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
@@ -16,8 +16,8 @@ from utils.system.progress import Progress
 
 def main() -> None:
     parser = with_store(command("baseline", __doc__))
-    parser.add_argument("env_name", metavar="ENV", help="WorldModels/CarRacing-v3 or WorldModels/TakeCover-v0")
-    parser.add_argument("--policy", metavar="NAME", help="of its explorations (the one agents are compared with)")
+    parser.add_argument("env_name", metavar="ENV", help="such as WorldModels/CarRacing-v3")
+    parser.add_argument("--policy", metavar="NAME", help="one of its explorations (its baseline)")
     parser.add_argument("--episodes", type=at_least_1, default=500, metavar="N", help="from seed 1000 on (%(default)s)")
     arguments = parser.parse_args()
     announce(arguments)
@@ -36,7 +36,7 @@ def main() -> None:
     found = statistics(scores)
     shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
     print(f"{policy} in {arguments.env_name}, {len(scores)} episodes: {shown}")
-    name = arguments.env_name.split("/")[1].split("-")[0].lower()
+    name = spec.env_id.split("/")[-1].split("-")[0].lower()
     results = {key: round(value, 3) for key, value in found.items()}
     store(arguments, f"baseline_{name}_{policy}", results | {"scores": [round(score, 3) for score in scores]})
 

@@ -1,4 +1,4 @@
-"""Doom's rows of `benchmarks.speed`: functions that return steps a second, measured as those of `measurements`.
+"""Doom's rows of `benchmarks.speed`. Each function measures one row and returns steps per second.
 
 python -m benchmarks.doom NAME RUN      prints one number
 """
@@ -17,7 +17,7 @@ from utils.run.folder import RunFolder
 from utils.system import compute
 
 CONFIG = "config/doom_take_cover.yaml"
-NUM_ENVS = 16  # games that a process keeps going
+NUM_ENVS = 16  # games at once in a process
 STEPS = 300  # about as long as an untrained agent lives
 
 
@@ -30,7 +30,7 @@ def _rate(envs, policy) -> float:
 
 
 def environment_stock(_) -> float:
-    """ViZDoom's own Gymnasium environment, a tic a step, moving at random."""
+    """ViZDoom's own Gymnasium environment, a tic a step, with random actions."""
     import gymnasium
     import vizdoom.gymnasium_wrapper  # noqa: F401  registers it
 
@@ -77,11 +77,11 @@ def agent_ours(run_folder: Path) -> float:
 
 
 def dream_ours(run_folder: Path) -> float:
-    """32 candidates in 16 dreams each, none of which ends early."""
+    """32 candidates in 16 dreams each. No dream ends early."""
     agent = _agent(run_folder)
     from utils.dreams.evaluator import DreamEvaluator
 
-    agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the end's logit
+    agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the logit of the end
     evaluator = DreamEvaluator(agent, RunFolder(run_folder))
     candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]

@@ -1,10 +1,10 @@
-"""Is the dream right about what nobody does? How long simple policies live in it, and outside.
+"""Is the dream right about policies that M has not seen? How long simple policies live in it, and outside.
 
     python -m benchmarks.dream_lives runs/doom_laptop
 
-Stands still, goes left or right for good, moves at random, and the controller that is the last mean of the evolution
-(which no real score has chosen): each in the same number of dreams, at temperatures around the run's, and of real
-episodes. With --store writes benchmarks/results/dream_lives_RUN.json.
+Policies that stand still, always move left, always move right, or move at random, and the latest mean of the evolution,
+which no real score has selected. Each plays the same number of real episodes and of dreams, at temperature 1 and at the
+temperature of the run. --store writes benchmarks/results/dream_lives_RUN.json.
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _dreamed(agent, folder: RunFolder, explore, jobs, temperature: float) -> np.ndarray:
-    """Lives of a policy that sees nothing, all in one batch."""
+    """Steps that a policy without observations lives in each dream, (jobs,). All dreams run in one batch."""
     from utils.dreams.batch import DreamBatch
 
     dreams = DreamBatch(folder, len(jobs), temperature)

@@ -1,11 +1,9 @@
-"""What `benchmarks.speed` measures, each in a process of its own: functions that return so many a second.
+"""The rows of `benchmarks.speed`. Each function measures one row and returns items per second.
 
 python -m benchmarks.measurements NAME RUN      prints one number
 """
 
 import inspect
-import itertools
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from utils.system import compute
 
 CONFIG = "config/carracing.yaml"
 CAR = "WorldModels/CarRacing-v3"
-NUM_ENVS = 64  # environments of a worker in config/carracing.yaml
+NUM_ENVS = 64  # controller_num_lane in config/carracing.yaml
 
 
 def _actions(seed: int = 0, steps: int = 1000) -> np.ndarray:
@@ -35,7 +33,7 @@ def per_second(items: int, work) -> float:
 
 
 def measure_one(name: str, spec: str | None, module: dict) -> None:
-    """Reads the command line of benchmarks.NAME, and prints what the function that it names returns."""
+    """Runs the function that the command line of benchmarks.NAME names, and prints its result."""
     functions = {
         key: value
         for key, value in module.items()
@@ -49,7 +47,7 @@ def measure_one(name: str, spec: str | None, module: dict) -> None:
     print(functions[arguments.function](arguments.run))
 
 
-# The environment alone, one process, driving along one track ------------------------------------------------------
+# The environment alone, one process, on one track -----------------------------------------------------------------
 
 
 def _steps(env, actions, reset=True) -> float:
@@ -69,7 +67,7 @@ def environment_stock(_) -> float:
 
 
 def environment_envpool(_) -> float:
-    """The same actions on a track of its own making."""
+    """The same actions on EnvPool's own track."""
     import envpool
 
     env = envpool.make("CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=0)
@@ -79,7 +77,7 @@ def environment_envpool(_) -> float:
 
 def environment_ours(_) -> float:
     env, actions = get_spec(CAR).make(), _actions()
-    _steps(env, actions)  # draws the wheels that are kept
+    _steps(env, actions)  # fills the cache of drawn wheels
     return _steps(env, actions)
 
 
@@ -131,7 +129,7 @@ def encoder_ours(run_folder: Path) -> float:
 
 
 def agent_predict(run_folder: Path) -> float:
-    """The stock environment, and Keras's `predict` for a frame and for a step of M, as reference code does it."""
+    """The stock environment, and Keras's `predict` for each frame and each step of M, as in reference code."""
     import keras
 
     agent = _agent(run_folder)
@@ -148,7 +146,7 @@ def agent_predict(run_folder: Path) -> float:
             began = time.perf_counter()
         mu, logvar = agent.vae.encode_mu_logvar.predict(obs[None] / 255, verbose=0)
         z = mu + np.exp(logvar / 2) * np.random.standard_normal(mu.shape)
-        np.tanh(np.concatenate([z, state[0]], 1) @ weights)  # the controller: its answer is not the one that counts
+        np.tanh(np.concatenate([z, state[0]], 1) @ weights)  # the controller; its action is not used
         obs, reward, *_ = env.step(scripted)
         row = np.concatenate([z, scripted[None], [[reward]]], 1)
         state = memory.predict([row[None].astype(np.float32), *state], verbose=0)
@@ -156,7 +154,7 @@ def agent_predict(run_folder: Path) -> float:
 
 
 class _Driven:
-    """An agent that does all its work and is then driven by the script: what is measured is driving."""
+    """An agent that computes its actions, but takes scripted ones, so that it measures driving on a track."""
 
     def __init__(self, policy, actions: list[np.ndarray]):
         self._policy, self._actions, self._step = policy, actions, np.zeros(len(actions), int)
@@ -173,7 +171,7 @@ class _Driven:
 
 
 def agent_ours(run_folder: Path) -> float:
-    """Whole episodes of 64 environments, resets and all."""
+    """Whole episodes in 64 environments, with resets."""
     agent = _agent(run_folder)
     policy = agent.policy(NUM_ENVS, np.zeros((1, agent.controller.num_parameters), np.float32))
     scripts = [_actions(seed) for seed in range(NUM_ENVS)]
@@ -185,7 +183,7 @@ def agent_ours(run_folder: Path) -> float:
 
 
 def dream_ours(run_folder: Path) -> float:
-    """Rollouts of 32 candidates in 16 dreams each, as a part of config/carracing_dream.yaml."""
+    """32 candidates in 16 dreams each, as a task of config/carracing_dream.yaml."""
     agent = _agent(run_folder)
     from utils.dreams.evaluator import DreamEvaluator
 
@@ -194,113 +192,6 @@ def dream_ours(run_folder: Path) -> float:
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
     evaluator.score(candidates, jobs, 300)
     return per_second(len(jobs) * 300, lambda: evaluator.score(candidates, jobs, 300))
-
-
-# Training, all cores -------------------------------------------------------------------------------------------------
-
-
-def _training(batches, train_step, steps: int, items: int) -> float:
-    import tensorflow as tf
-
-    for step, batch in enumerate(batches):
-        if step == 3:  # the first ones compile
-            began = time.perf_counter()
-        float(train_step(batch, tf.constant(step, tf.int64))["loss"])
-        if step == steps + 2:
-            return steps * items / (time.perf_counter() - began)
-    raise ValueError("too few batches")
-
-
-def _vae(run_folder: Path, in_memory: bool) -> float:
-    compute.start_tensorflow()
-    from models.vae import build_vae
-    from utils.data.frames import FrameStream, prefetched
-    from utils.training.train_vae import make_train_step
-
-    settings = config.load(CONFIG)
-    train_step, _ = make_train_step(build_vae(32, compute.precision("auto"), 0), settings)
-    paths = sorted((run_folder / "rollouts").glob("*.npz"))
-    batches = prefetched(FrameStream(paths, settings.vae_batch_size, 5000, 0).batches(0, 100), depth=8)
-    if in_memory:
-        batches = itertools.repeat(next(batches))
-    return _training(batches, train_step, 80, settings.vae_batch_size)
-
-
-def _rnn(run_folder: Path, in_memory: bool) -> float:
-    compute.start_tensorflow()
-    from utils.agent.checkpoints import build_rnn
-    from utils.data.frames import prefetched
-    from utils.data.sequences import SequenceSet
-    from utils.training.train_rnn import make_steps
-
-    settings = config.load(CONFIG)
-    train_step, *_ = make_steps(build_rnn(settings), settings)
-    sequences = SequenceSet(sorted((run_folder / "series").glob("episode_*.npz")), settings)
-    batches = prefetched(sequences.batches(0, settings.rnn_batch_size, 0), depth=4)
-    if in_memory:
-        batches = itertools.repeat(next(batches))
-    return _training(batches, train_step, 12, settings.rnn_batch_size * sequences.time)
-
-
-def vae_in_memory(run_folder: Path) -> float:
-    return _vae(run_folder, in_memory=True)
-
-
-def vae_streamed(run_folder: Path) -> float:
-    return _vae(run_folder, in_memory=False)
-
-
-def rnn_in_memory(run_folder: Path) -> float:
-    return _rnn(run_folder, in_memory=True)
-
-
-def rnn_dealt(run_folder: Path) -> float:
-    return _rnn(run_folder, in_memory=False)
-
-
-# Steps 1 and 3, all cores, from the first process to the last file -------------------------------------------------
-
-
-def rollouts_two_processes(_) -> float:
-    from utils.data.collect import collect
-    from utils.system.progress import Progress
-
-    settings = config.load(CONFIG, ["parallel_processes=2", "max_trials=60"])
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        return collect(settings, RunFolder(Path(folder)), Progress("rollouts", "episodes")) / (
-            time.perf_counter() - began
-        )
-
-
-def encoder_all_cores(run_folder: Path) -> float:
-    compute.start_tensorflow()
-    from models.vae import FrameCodec
-    from utils.agent.checkpoints import load_vae
-
-    codec = FrameCodec(load_vae(config.load(CONFIG), RunFolder(run_folder)))
-    obs = np.random.default_rng(0).integers(0, 256, (codec.BATCH * 10, 64, 64, 3), np.uint8)
-    codec.encode(obs[: codec.BATCH])
-    return per_second(len(obs), lambda: codec.encode(obs))
-
-
-def series_written(run_folder: Path) -> float:
-    """What step 3 does once TensorFlow is there: 400 episodes, the run's 40 under ten names."""
-    compute.start_tensorflow()
-    from utils.data.encode import encode_rollouts
-    from utils.system.progress import Progress
-
-    settings = config.load(CONFIG, ["parallel_processes=2", "max_trials=200"])
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        run.vae.symlink_to(run_folder / "vae")
-        run.rollouts.mkdir()
-        rollouts = sorted((run_folder / "rollouts").glob("*.npz"))
-        for index in range(settings.num_episodes):
-            run.rollout(index).symlink_to(rollouts[index % len(rollouts)])
-        began = time.perf_counter()
-        frames = encode_rollouts(settings, run, Progress("series", "episodes"))
-        return frames / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

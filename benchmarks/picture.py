@@ -1,9 +1,9 @@
-"""How far is the directly drawn observation from the stock environment's, while driving?
+"""How much does our directly drawn observation differ from stock's?
 
     python -m benchmarks.picture
 
-Drives tracks 0 to 19 in both and compares every tenth picture, each step of the opening zoom, and the window of the
-picture where the car is.
+Drives tracks 0 to 19 in both environments. Compares every tenth picture, every picture of the opening zoom, and the
+part of the picture with the car.
 """
 
 import numpy as np

@@ -1,23 +1,23 @@
-"""What the benchmarks have in common: their command lines, and where results go.
+"""Command lines of the benchmarks, and their results.
 
-Results are `benchmarks/results/*.json`, with the machine they were measured on. They are committed, so a benchmark
-writes there only with `--store`.
+Results are `benchmarks/results/*.json`, with a description of the machine. They are committed, so a benchmark writes
+them only with `--store`.
 """
 
 import argparse
-import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
 
 from utils.system.files import write_json
+from utils.system.processes import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def command(name: str, description: str | None) -> argparse.ArgumentParser:
-    """The parser of `python -m benchmarks.NAME`; `description` is its docstring."""
+    """The parser of `python -m benchmarks.NAME`. description: its docstring."""
     return argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
@@ -26,8 +26,8 @@ def command(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def with_store(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds `--store`, for benchmarks that have results to keep."""
-    parser.add_argument("--store", action="store_true", help="write the results to benchmarks/results once all are in")
+    """Adds `--store`."""
+    parser.add_argument("--store", action="store_true", help="write the results to benchmarks/results at the end")
     return parser
 
 
@@ -39,7 +39,7 @@ def at_least_1(text: str) -> int:
 
 
 def announce(arguments: argparse.Namespace) -> None:
-    """Says before the first measurement that nothing will be stored."""
+    """Says before the first measurement if nothing will be stored."""
     if not arguments.store:
         print("results are printed only; --store writes them to benchmarks/results as well", file=sys.stderr)
 
@@ -53,7 +53,7 @@ def machine() -> dict:
         model, flags = platform.processor(), ""
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "bfloat16": [name for name in ("avx512_bf16", "amx_bf16") if name in flags],
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -62,7 +62,7 @@ def machine() -> dict:
 
 
 def store(arguments: argparse.Namespace, name: str, content: dict) -> None:
-    """Writes a whole run's results, if `arguments.store` asks for that."""
+    """Writes all results, if `arguments.store` is set."""
     if not arguments.store:
         print("not stored; --store does that")
         return
@@ -72,7 +72,7 @@ def store(arguments: argparse.Namespace, name: str, content: dict) -> None:
 
 
 def into_readme(table: list[tuple[str, str, float, float]]) -> None:
-    """Puts the rows (group, row, value, ratio) in the place of README.md's speed table."""
+    """Replaces the speed table of README.md. table: rows of (group, row, value, ratio)."""
     head = ["| | a second (or as said) | ratio |", "| --- | --- | --- |"]
     lines, last = list(head), None
     for group, row, value, ratio in table:

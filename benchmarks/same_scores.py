@@ -2,10 +2,10 @@
 
     python -m benchmarks.same_scores RUN [--episodes 100]
 
-Drives the best controller of RUN on the same tracks (seeds 1000, 1001, ...) three times: in ours with the
-encoder in bfloat16 and in float32, and in Gymnasium's unmodified CarRacing-v3. A car that brakes a hair later goes
-another way, so single scores differ; their means should not, beyond chance. With --store writes every score.
-Takes about six minutes on two cores, nearly all of it stock's drawing.
+The best controller of RUN drives the same tracks (seeds 1000, 1001, ...) three times: in our environment with the
+encoder in bfloat16 and in float32, and in Gymnasium's unmodified CarRacing-v3. Small differences add up while driving,
+so single scores differ. Their means should differ by chance only. --store writes every score. Takes about six minutes
+on two cores, mostly for stock's drawing.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[floa
 
 
 def scores_of_all(folder: Path, kind: str, episodes: int) -> np.ndarray:
-    """Shares the tracks out to processes."""
+    """The scores on all tracks, (episodes,). Each process drives a part of the tracks."""
     ends = [FIRST_SEED + round(i * episodes / PROCESSES) for i in range(PROCESSES + 1)]
     part_command = [sys.executable, "-m", "benchmarks.same_scores", str(folder), "--part", kind]
     parts = [

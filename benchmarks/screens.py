@@ -1,9 +1,9 @@
-"""Which of ViZDoom's screens is small enough, and still shows fireballs at 64x64?
+"""Which of ViZDoom's screen sizes is small enough, and still shows fireballs at 64x64?
 
     python -m benchmarks.screens
 
-Plays the same games on each screen, counts the pixels of fireballs that are left at 64x64, and with --store
-puts what is seen side by side in benchmarks/results/screens.png.
+Plays the same games on each screen and counts the pixels of fireballs at 64x64. --store also writes
+benchmarks/results/screens.png, which shows the observations side by side.
 """
 
 import time
@@ -30,7 +30,7 @@ def main() -> None:
         fireballs = _fire(pictures[screen])
         table[screen] = {
             "steps": len(pictures[screen]),
-            "steps_per_second": round(len(pictures[screen]) / seconds),  # on two cores: the game has one of its own
+            "steps_per_second": round(len(pictures[screen]) / seconds),  # on two cores, one of them for the game
             "pictures_with_fireballs": round(float((fireballs > 0).mean()), 4),
             "pixels_of_fireballs": round(float(fireballs.mean()), 3),
         }
@@ -54,7 +54,7 @@ def _play(screen: str) -> tuple[np.ndarray, float]:
 
 
 def _fire(obs: np.ndarray) -> np.ndarray:
-    """How many pixels of each picture are as bright and yellow as nothing but fireballs are, (steps,)."""
+    """The number of pixels with the bright yellow of fireballs in each picture, (steps,)."""
     red, green, blue = np.moveaxis(obs.astype(int), -1, 0)
     return ((red > 180) & (green > 150) & (red > blue + 40)).sum(axis=(1, 2))
 
@@ -65,7 +65,7 @@ def _save(pictures: dict[str, np.ndarray]) -> None:
     spacing, left = SIDE + Sheet.GAP, Sheet.MARGIN + ROW_TITLE
     sheet = Sheet(
         left + SHOWN * spacing + Sheet.MARGIN, Sheet.TITLE + len(SCREENS) * spacing,
-        "The same moments of the same games on ViZDoom's screens, at 64 x 64",
+        "The same steps of the same games on ViZDoom's screens, at 64 x 64",
     )  # fmt: skip
     for row, screen in enumerate(SCREENS):
         y = Sheet.TITLE + row * spacing

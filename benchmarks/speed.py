@@ -1,10 +1,10 @@
-"""The speed table: every row measured in this run, next to what it is compared with.
+"""The speed table. Measures every row, and compares it with the first row of its group.
 
     make benchmark          or: python -m benchmarks.speed [--rounds 3] [--store] [--readme]
 
-Trains small networks of the chapter's sizes first (speed does not depend on what they learned), then measures
-each row in a process of its own, round after round, and takes medians. Needs about 20 minutes in which nothing
-else runs. `pip install -c constraints.txt '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
+First trains networks of the chapter's sizes for a few steps, since their speed does not depend on training. Then
+measures each row in its own process, several times, and takes the median. Takes about 20 minutes; nothing else should
+run. `pip install -c constraints.txt '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
 """
 
 import csv
@@ -22,10 +22,10 @@ from benchmarks.report import announce, at_least_1, command, into_readme, store,
 from utils.run import cli
 from utils.system.errors import UsageError
 
-# The original: seconds a generation of 64 x 16 episodes on 64 cores, published with its learning curve.
+# The original, from its published learning curve: seconds per generation of 64 x 16 episodes on 64 cores.
 ORIGINAL_SECONDS, ORIGINAL_CORES = 2238, 64
 
-# Measured name, what it is, and which row of the group it is compared with.
+# By group: the function that measures a row, and the label of the row.
 GROUPS = {
     "the environment alone, one core (steps/s)": [
         ("environment_stock", "Gymnasium's CarRacing-v3"),
@@ -44,37 +44,37 @@ GROUPS = {
         ("agent_ours", "ours, 64 environments"),
     ],
     "agents that learn, one core (steps/s)": [
-        ("agent_ours", "in the real environment, 64 environments"),
-        ("dream_ours", "in the dream, 512 at once"),
+        ("agent_ours", "64 real environments at once"),
+        ("dream_ours", "512 dreams at once"),
     ],
     "Doom: Take Cover, one core and the game's own process (steps/s)": [
         ("doom.environment_stock", "ViZDoom's own environment"),
         ("doom.environment_ours", "WorldModels/TakeCover-v0"),
-        ("doom.environments_ours", "16 of them in lock step"),
+        ("doom.environments_ours", "16 of them, stepped in turn"),
         ("doom.agent_ours", "the whole agent, 16 environments"),
     ],
     "agents that learn Doom (steps/s)": [
-        ("doom.agent_ours", "in the game, 16 environments"),
-        ("doom.dream_ours", "in the dream, one core, 512 at once"),
+        ("doom.agent_ours", "16 games at once"),
+        ("doom.dream_ours", "512 dreams at once, one core"),
     ],
     "training V, all cores (images/s)": [
-        ("vae_in_memory", "one batch in memory"),
-        ("vae_streamed", "streamed from disk, as step 2 does"),
+        ("steps.vae_in_memory", "one batch in memory"),
+        ("steps.vae_streamed", "streamed from disk, as in step 2"),
     ],
     "training M, all cores (time steps/s)": [
-        ("rnn_in_memory", "one batch in memory"),
-        ("rnn_dealt", "dealt out of all series, as step 4 does"),
+        ("steps.rnn_in_memory", "one batch in memory"),
+        ("steps.rnn_dealt", "drawn from all series, as in step 4"),
     ],
     "step 3, all cores (frames/s)": [
-        ("encoder_all_cores", "the encoder alone, 512 frames"),
-        ("series_written", "from rollout files to series files"),
+        ("steps.encoder_all_cores", "the encoder alone, 512 frames"),
+        ("steps.series_written", "from rollout files to series files"),
     ],
-    "step 1, two processes (frames/s)": [("rollouts_two_processes", "from starting them to the last file")],
+    "step 1, two processes (frames/s)": [("steps.rollouts_two_processes", "from their start to the last file")],
 }
 
 
 def prepare(runs: Path, name: str, config: str, *sizes: str) -> list[str]:
-    """Steps 1 to 4 of a run in `runs`; returns what step 5 needs on its command line to go on with it."""
+    """Does steps 1 to 4 of a run in `runs`. Returns the arguments with which step 5 goes on."""
     settings = ["--config", config, f"runs_folder={runs}", f"exp_name={name}", "parallel_processes=2", *sizes]
     settings += ["vae_num_epoch=1", "rnn_num_steps=10"]
     for script in ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn"):
@@ -90,19 +90,21 @@ def measure(name: str, runs: Path) -> float:
 
 
 def _needs(name: str) -> str | None:
-    """The package of an extra that a row needs."""
+    """The optional package that a row needs."""
     return "vizdoom" if name.startswith("doom.") else "envpool" if name == "environment_envpool" else None
 
 
 def step_5(settings: list[str], run: Path, workers: int, generations: int) -> dict[str, float]:
-    """Generations of 64 x 4 whole episodes: steps a second, start to start, and what is not spent in rollouts."""
+    """Runs generations of 64 x 4 whole episodes. Returns steps per second, and the share of time outside rollouts."""
     shutil.rmtree(run / "controller", ignore_errors=True)
     size = ["controller_num_worker=4", "controller_num_worker_trial=16", "controller_num_episode=4"]
     size += [f"controller_num_generation={generations + 2}", "controller_eval_steps=1000", "controller_eval_episode=1"]
     step = [sys.executable, "05_train_controller.py", *settings, *size, "--workers", str(workers)]
     subprocess.run(step, check=True)
     with open(run / "controller/log.csv") as file:
-        rows = list(csv.DictReader(file))[1:-1]  # the first one warms up, the last one is followed by an evaluation
+        rows = list(csv.DictReader(file))[
+            1:-1
+        ]  # without the first one, which warms up, and the last one, which evaluates
     steps, seconds, busy = (
         sum(float(row[key]) for row in rows) for key in ("steps", "generation_seconds", "worker_seconds")
     )
@@ -111,8 +113,8 @@ def step_5(settings: list[str], run: Path, workers: int, generations: int) -> di
 
 def main() -> None:
     parser = with_store(command("speed", __doc__))
-    parser.add_argument("--rounds", type=at_least_1, default=3, help="measurements that each median is taken of")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md as well")
+    parser.add_argument("--rounds", type=at_least_1, default=3, help="measurements of each row (%(default)s)")
+    parser.add_argument("--readme", action="store_true", help="also put the table into README.md")
     arguments = parser.parse_args()
     announce(arguments)
     missing = [name for name in ("envpool", "vizdoom") if importlib.util.find_spec(name) is None]
@@ -120,7 +122,7 @@ def main() -> None:
         extras = "pip install -c constraints.txt '.[benchmark,doom]'"
         if arguments.store or arguments.readme:
             raise UsageError(f"--store and --readme need every row, and {', '.join(missing)} is missing: {extras}")
-        print(f"not installed: {', '.join(missing)}; rows that need them are left out; {extras} adds them")
+        print(f"not installed: {', '.join(missing)}; their rows are left out; {extras} adds them")
     names = [name for rows in GROUPS.values() for name, _label in rows if _needs(name) not in missing]
     measured: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -158,7 +160,7 @@ def main() -> None:
             print(f"\n{group}")
         last = group
         print(f"  {label:52}{value:12,.0f}{ratio:10.2f} x")
-    print(f"\nstep 5, 2 workers: {workers[2]['outside_rollouts']:.1%} of a generation is spent outside rollouts")
+    print(f"\nstep 5, 2 workers: {workers[2]['outside_rollouts']:.1%} of the time is spent outside rollouts")
     store(
         arguments,
         "speed",

@@ -1,10 +1,10 @@
-"""Does reading frames from disk hold V's training up, and does memory stay bounded? And is bfloat16 faster?
+"""Does reading frames from disk slow V's training down? Is its memory bounded? Is bfloat16 faster?
 
     python -m benchmarks.vae_input [--episodes 120] [--rounds 3]
 
-Writes data sets of random roads to a temporary folder, then trains V for some steps from each: frames already
-in memory against frames streamed from disk, six pools of them, and the peak memory of streaming from data sets
-of one and of four times the size. Every measurement runs in a process of its own.
+Collects rollouts into a temporary folder and trains V on them for some steps: with frames in memory, with frames
+streamed from disk, and with four times as many frames streamed, to compare the peak memory. Each measurement runs in
+its own process.
 """
 
 import argparse
@@ -35,7 +35,7 @@ STEPS, WARM_UP = 60, 5
 
 
 def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, float]:
-    """Images per second and peak memory of STEPS steps of V."""
+    """Trains V for STEPS steps. Returns images per second, peak memory in MB, and the frames of the data set."""
     config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=1000"])
     compute.start_tensorflow()
     import tensorflow as tf
@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         run = RunFolder(Path(temporary))
         config = load("config/carracing.yaml", ["parallel_processes=2", f"max_trials={arguments.episodes // 2}"])
-        collect(config, run, Progress("rollouts", "frames"))
+        collect(config, run, Progress("rollouts", "episodes"))
         os.sync()
         rows = {}
         for precision in ("float32", "bfloat16"):

@@ -22,6 +22,7 @@ from utils.evolution.state import EvolutionState, GenerationRng
 from utils.evolution.tasks import evaluation_tasks, generation_tasks
 from utils.run import config
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
@@ -258,8 +259,8 @@ def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained,
     assert "flat" in rows[-1]["cma_stop"]
     assert f"CMA-ES would stop here: {rows[-1]['cma_stop']}" in done.stdout
     assert all(20 < float(row["worker_memory_mb"]) < 4000 for row in rows)
-    assert "the largest worker holds" in done.stdout
-    assert RunFolder(runs / "tiny").log(5)[-1]["generation"] == 24
+    assert "the largest worker uses" in done.stdout
+    assert RunFolder(runs / "tiny").log(Step.CONTROLLER)[-1]["generation"] == 24
 
 
 def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):

@@ -13,6 +13,7 @@ from utils.run import episodes
 from utils.run.episodes import Rollout
 from utils.run.export import ship
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
@@ -47,7 +48,7 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     before, after = (load_controller(run.read_config(), run)[0] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 0.5
 
-    learned_before = [row["reward_mean"] for row in first.log(5)]
+    learned_before = [row["reward_mean"] for row in first.log(Step.CONTROLLER)]
     ship(second, RunFolder(runs / "shipped"))
     for run in (second, RunFolder(runs / "shipped")):
         assert [row["reward_mean"] for row in run.earlier_log()] == learned_before

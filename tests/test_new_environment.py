@@ -1,55 +1,57 @@
-"""An environment from outside the package, that of docs/new-environment.md, from its first rollout to a score."""
+"""docs/new-environment.md: an environment from outside the package, in the very words of the page."""
 
-import json
 import os
 import re
+import shutil
 
 import pytest
-import yaml
 
 from tests.helpers import ROOT, TINY, call
-
-STEPS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
+from utils.environments import get_spec
+from utils.run.folder import RunFolder
+from utils.run.steps import Step
+from utils.system.errors import UsageError
 
 
 @pytest.fixture
-def outside(tmp_path) -> dict[str, str]:
-    """The page's two blocks as files, small enough to be run; returns the environment to run scripts in."""
-    page = (ROOT / "docs/new-environment.md").read_text()
-    module, settings = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL).group(1) for kind in ("python", "yaml"))
-    package = tmp_path / "project/my_package"
-    package.mkdir(parents=True)
-    (package / "keep_middle.py").write_text(module)
-    settings = yaml.safe_load(settings) | {"extends": str(TINY), "runs_folder": str(tmp_path / "runs")}
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
-    return os.environ | {"PYTHONPATH": str(package.parent)}
+def page(tmp_path) -> dict[str, str]:
+    """Writes the module and the YAML of the page into `tmp_path`, the YAML for the tiny sizes."""
+    blocks = dict(re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs/new-environment.md").read_text(), re.DOTALL))
+    (tmp_path / "dots.py").write_text(blocks["python"])
+    settings = re.sub("extends: .*", f"extends: {TINY}\nruns_folder: {tmp_path}", blocks["yaml"])
+    (tmp_path / "dot.yaml").write_text(settings)
+    return blocks
 
 
-def test_it_needs_one_file_and_one_yaml(tmp_path, outside):
-    for script in STEPS:
-        done = call(f"{script}.py", "--config", tmp_path / "my.yaml", "controller_num_generation=1", env=outside)
-        assert done.returncode == 0, done.stderr
-    run, scores = tmp_path / "runs/keep_middle", tmp_path / "scores.json"
-    done = call("render_agent.py", run, "--episodes", "2", "--random", "--json", scores, env=outside)
-    assert done.returncode == 0, done.stderr
-    assert "agent on 2 games" in done.stdout
-    report = json.loads(scores.read_text())
-    assert report["environment"] == "KeepMiddle-v0"
-    assert all(0 < episode["score"] <= 50 for who in ("agent", "random") for episode in report[who]["episodes"])
-    refused = call("render_agent.py", run)
-    assert refused.returncode == 2
-    assert "cannot import my_package.keep_middle" in refused.stderr
+def test_five_steps_and_a_film_of_the_page_s_environment(page, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    arguments = {step.script: ("--config", tmp_path / "dot.yaml") for step in Step}
+    arguments[Step.CONTROLLER.script] += ("controller_num_generation=1", "--workers", "2")
+    arguments["render_agent.py"] = (tmp_path / "dot", "--episodes", "2", "--random", "--film", tmp_path / "dot.webp")
+    for script, words in arguments.items():
+        done = call(script, *words, env=env)
+        assert done.returncode == 0, (script, done.stderr)
+        assert script in page["shell"]
+    assert (tmp_path / "dot.webp").stat().st_size > 1000
+    assert RunFolder(tmp_path / "dot").log(Step.CONTROLLER)[-1]["evaluation_mean"] is not None
+    # A module in the agent's own folder is never imported.
+    shutil.copy(tmp_path / "dots.py", tmp_path / "dot")
+    done = call("render_agent.py", tmp_path / "dot")
+    assert done.returncode == 2
+    assert "env_name: cannot import dots (No module named 'dots')" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("my_package.keep_middle:Other-v0", "did not register it with utils.environments.register"),
-        ("my_package.nothing:KeepMiddle-v0", "cannot import my_package.nothing"),
-    ],
-)
-def test_a_wrong_name_is_one_line(tmp_path, outside, name, reason):
-    refused = call("01_generate_data.py", "--config", tmp_path / "my.yaml", f"env_name={name}", env=outside)
-    assert refused.returncode == 2
-    (line,) = refused.stderr.splitlines()
-    assert reason in line
+def test_a_wrong_name_is_a_line(page, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "registers_nothing.py").touch()
+    module = re.sub(r"gymnasium\.register\(.*\n", "", page["python"]).replace("Dot-v0", "Other-v0")
+    (tmp_path / "without_gymnasium.py").write_text(module)
+    for name, message in {
+        "no_such_module:Dot-v0": r"cannot import no_such_module \(No module named 'no_such_module'\)",
+        "./dots.py:Dot-v0": r"cannot import ./dots.py \(it is a path, not the name of a module\)",
+        "registers_nothing:Dot-v0": "registers_nothing did not register it",
+        "without_gymnasium:Other-v0": "Other-v0: call gymnasium.register before utils.environments.register",
+        ":Dot-v0": "no environment 'Dot-v0'",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            get_spec(name)

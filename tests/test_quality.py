@@ -224,7 +224,7 @@ def test_a_run_is_studied_beside_baselines_and_a_shipped_agent_without(copy_of_t
     (shipped / "config.yaml").write_text(settings.replace("max_frames: 40", "max_frames: 90", 1))
     done = call_here(*advised.split(), "2")
     assert done.returncode == 0, done.stderr
-    assert "there is nothing to fit the baselines on" in done.stdout
+    assert "has no episodes to fit the baselines on" in done.stdout
     with open(shipped / "dream" / "driven.csv", newline="") as file:
         header = next(csv.reader(file))
     assert "signal_acted" in header
@@ -287,7 +287,7 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     assert cold["real_mean"] == hot["real_mean"]
 
 
-def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
+def test_an_end_in_a_window_is_predicted_as_a_probability(tmp_path):
     """M that expects the end at each step with a chance of 1 in 20, whatever happens."""
     chance, length, steps = 1 / 20, 5, 16
     rnn = MDNRNN(Z, 1, 12, 4, seed=0)
@@ -297,7 +297,7 @@ def test_an_end_in_a_window_is_foretold_as_a_chance(tmp_path):
     mu, done = rng.normal(0, 1, (steps, Z)).astype(np.float32), np.arange(steps) == steps - 1
     action = np.zeros((steps, 1), np.float32)
     series = Series(mu, np.zeros_like(mu), action, np.ones(steps, np.float32), done)
-    agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), description=SimpleNamespace(predicts="done"))
+    agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), spec=SimpleNamespace(predicts="done"))
     recorded = [Recorded(series, lambda: None)] * 3
     seen = open_loop.dream_windows(agent, recorded, burn_in=steps - 3, length=length)
     assert seen.start.tolist() == [steps - 3] * 3

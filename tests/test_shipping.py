@@ -13,6 +13,7 @@ from utils.run import config as configuration
 from utils.run import provenance
 from utils.run.export import ship
 from utils.run.folder import RunFolder, opened, previous
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 from utils.training.train_rnn import train_rnn
@@ -68,22 +69,22 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     goes_on = [f"runs_folder={tmp_path}", "exp_name=further", f"previous_run={shipped.path}"]
     taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])
     with pytest.raises(UsageError, match="vae_num_epoch: 0 takes over what previous_run has trained"):
-        provenance.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, 1)
+        provenance.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, Step.ROLLOUTS)
     hidden = Progress("", "")
-    for number, work in ((1, collect), (2, train_vae), (3, encode_rollouts), (4, train_rnn)):
+    for number, work in zip(Step, (collect, train_vae, encode_rollouts, train_rnn)):
         with opened(taken_over, number) as run:
             provenance.check(taken_over, run, number)
             work(taken_over, run, hidden)
     for theirs, ours in ((shipped.vae_weights, run.vae_weights), (shipped.rnn_weights, run.rnn_weights)):
         assert theirs.read_bytes() == ours.read_bytes()
-    assert shipped.log(2) == run.log(2)
+    assert shipped.log(Step.VAE) == run.log(Step.VAE)
     for picture in ("vae/reconstructions.png", "rnn/mixture.png"):
         assert (run.path / picture).stat().st_size > 1000
-    with opened(taken_over, 5) as run:
-        provenance.check(taken_over, run, 5)
+    with opened(taken_over, Step.CONTROLLER) as run:
+        provenance.check(taken_over, run, Step.CONTROLLER)
     # Trained on afterwards: from the same V, and no longer the same.
     longer = configuration.load(TINY, [*goes_on, "vae_num_epoch=1", "rnn_num_steps=0"])
-    with opened(longer, 2) as run:
+    with opened(longer, Step.VAE) as run:
         train_vae(longer, run, hidden)
     assert shipped.vae_weights.read_bytes() != run.vae_weights.read_bytes()
     with pytest.raises(UsageError, match="has the name of this run"):

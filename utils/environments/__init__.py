@@ -11,7 +11,7 @@ import gymnasium
 
 from utils.environments import car_racing, take_cover
 from utils.environments.spec import EnvironmentSpec
-from utils.system import compute  # noqa: F401  it has to see every fork from here on: dreams cannot survive one
+from utils.system import compute  # noqa: F401  from here on it sees every fork: dreams cannot go on after one
 from utils.system.errors import UsageError
 
 DREAM = "WorldModels/Dream-v0"
@@ -24,7 +24,9 @@ _SPECS: dict[str, EnvironmentSpec] = {}
 
 
 def register(spec: EnvironmentSpec) -> None:
-    """Makes an environment known to the pipeline. Gymnasium has to know its id as well."""
+    """Makes an environment known to the pipeline. Raises `UsageError` if Gymnasium does not know its id."""
+    if spec.env_id not in gymnasium.registry:
+        raise UsageError(f"{spec.env_id}: call gymnasium.register before utils.environments.register")
     _SPECS[spec.env_id] = spec
 
 
@@ -40,6 +42,8 @@ def get_spec(env_name: str) -> EnvironmentSpec:
     module, _, env_id = env_name.rpartition(":")
     if module:
         try:
+            if module.startswith("."):
+                raise ImportError("it is a path, not the name of a module")
             importlib.import_module(module)
         except ImportError as error:
             raise UsageError(

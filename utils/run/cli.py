@@ -34,10 +34,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The parser of a numbered script. description: its docstring."""
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument(
-        "--config",
-        default=_default_config(),
-        metavar="FILE",
-        help="configuration of the run (%(default)s)",
+        "--config", default=_default_config(), metavar="FILE", help="configuration of the run (%(default)s)"
     )
     result.add_argument("--quiet", action="store_true", help="print errors only")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")

@@ -99,11 +99,8 @@ class RunFolder:
     def timings(self) -> dict[Step, float]:
         """Seconds that each step has taken in all, without processes that were killed."""
         path = self.path / "timings.json"
-        return (
-            {Step(int(step)): seconds for step, seconds in json.loads(path.read_text()).items()}
-            if path.exists()
-            else {}
-        )
+        timings = json.loads(path.read_text()) if path.exists() else {}
+        return {Step(int(number)): seconds for number, seconds in timings.items()}
 
     @contextlib.contextmanager
     def timed(self, step: Step) -> Iterator[None]:
@@ -201,7 +198,7 @@ def read_log(path: Path) -> list[dict[str, float | None]]:
 def opened(config: Config, step: Step) -> Iterator[RunFolder]:
     """The run folder of `config`, locked for `step`. Raises `UsageError` if it was made with other settings."""
     run = RunFolder(Path(config.runs_folder) / config.exp_name)
-    if step > 1 and not (run.path / "config.yaml").exists():
+    if step > Step.ROLLOUTS and not (run.path / "config.yaml").exists():
         first = command(Step.ROLLOUTS.script, *same_arguments())
         raise UsageError(f"there is no run in {run.path} yet; run `{first}` first")
     with locked(run.step_folder(step)):

@@ -92,9 +92,8 @@ def check_agent(run: RunFolder, record: bool = False) -> None:
     run.require_rnn()
     if not record:
         run.require(run.controller / "source.json", Step.CONTROLLER, "the controller is not trained yet")
-    _check_source(
-        run.controller, fingerprint(run.vae_weights, run.rnn_weights), "weights of V and M", Step.CONTROLLER, record
-    )
+    source = fingerprint(run.vae_weights, run.rnn_weights)
+    _check_source(run.controller, source, "weights of V and M", Step.CONTROLLER, record)
 
 
 def fingerprint(*paths: Path) -> str:
