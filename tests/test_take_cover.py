@@ -311,9 +311,8 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):
         film = tmp_path / f"film{len(more)}.gif"
-        done = call_here(
-            "render_agent.py", str(folder.path), "--episodes", "1", "--steps", "30", "--film", str(film), *more
-        )
+        arguments = ("--episodes", "1", "--steps", "30", "--film", film, *more)
+        done = call_here("render_agent.py", folder.path, *arguments)
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
             assert 1 <= frames.n_frames <= 15
