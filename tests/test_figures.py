@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from models.mdn_rnn import MDNRNN
 from models.vae import kl_per_dimension
-from tests.helpers import ROOT, call, step
+from tests.helpers import ROOT, call, call_here, step, step_here
 from utils.agent import evaluate
 from utils.environments import get_spec
 from utils.figures import memory
@@ -26,14 +26,13 @@ from utils.system.progress import Progress, duration
 
 
 def draw(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "utils.figures", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
+    return call_here("utils.figures", *arguments)
 
 
 def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     run = shutil.copytree(evolved / "tiny", tmp_path / "tiny")
-    done = draw(run, "--episodes", "2")
+    draw_it = [sys.executable, "-m", "utils.figures", run, "--episodes", "2"]
+    done = subprocess.run(draw_it, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for name in FIGURES:
         with Image.open(run / "figures" / f"{name}.png") as picture:
@@ -50,14 +49,14 @@ def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
 
 
 def test_of_an_unfinished_run_what_there_is_is_drawn(tmp_path):
-    assert step("01_generate_data.py", tmp_path).returncode == 0
+    assert step_here("01_generate_data.py", tmp_path).returncode == 0
     done = draw(tmp_path / "tiny")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "tiny" / "figures").iterdir()] == ["frames.png"]
     assert "prior: not drawn:" in done.stdout
     assert "run `python 02_train_vae.py --config" in done.stdout
     assert "1. Random rollouts" in (tmp_path / "tiny" / "report.html").read_text()
-    first = step("02_train_vae.py", tmp_path / "nowhere")
+    first = step_here("02_train_vae.py", tmp_path / "nowhere")
     assert first.returncode == 2
     command = re.search(r"run `(python 01_generate_data.py --config .*)` first", first.stderr).group(1)
     assert subprocess.run([sys.executable, *command.split()[1:]], cwd=ROOT).returncode == 0  # it is what was missing
@@ -156,7 +155,7 @@ def test_tensorboard_has_the_pictures(evolved):
 def test_quiet_is_quiet_and_others_end_with_what_comes_next(tmp_path):
     quiet = step("01_generate_data.py", tmp_path, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
-    again = step("01_generate_data.py", tmp_path)
+    again = step_here("01_generate_data.py", tmp_path)
     assert "next           python 02_train_vae.py --config" in again.stdout
     refused = step("03_generate_rnn_data.py", tmp_path, "--quiet")
     assert refused.returncode == 2

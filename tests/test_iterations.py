@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import step
+from tests.helpers import step, step_here
 from utils.agent.checkpoints import load_controller
 from utils.dreams import iterations
 from utils.run import episodes
@@ -31,7 +31,8 @@ def settings(runs, *more):
 def test_a_second_iteration_goes_on_from_the_first(runs):
     short = ("controller_num_generation=1", "controller_environment=dream", "vae_num_epoch=1")
     for script in SCRIPTS:
-        done = step(f"{script}.py", runs, *settings(runs, *short))
+        run_step = step if script.startswith("05") else step_here
+        done = run_step(f"{script}.py", runs, *settings(runs, *short))
         assert done.returncode == 0, done.stderr
     first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
     assert "going on from" in done.stdout
@@ -75,7 +76,7 @@ def test_mistakes_are_a_line(runs, trained, tmp_path):
         ((f"previous_run={tmp_path}", "exp_name=nowhere"), "no run folder"),
         ((f"previous_run={trained}/tiny", "exp_name=early"), "the controller is not trained yet"),
     ):
-        done = step("01_generate_data.py", runs, *settings(runs), *more)
+        done = step_here("01_generate_data.py", runs, *settings(runs), *more)
         assert done.returncode == 2
         assert expected in done.stderr
         assert len(done.stderr.splitlines()) == 1

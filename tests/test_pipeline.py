@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, TINY, children, command, step
+from tests.helpers import ROOT, TINY, children, command, step, step_here
 from utils.data.collect import collect
 from utils.run import config, episodes
 from utils.run.episodes import Rollout, Series
@@ -72,7 +72,7 @@ def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
     runs = copy_of_trained()
     before = {path: path.stat().st_mtime_ns for path in (runs / "tiny").rglob("*.npz")}
     for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
-        done = step(script, runs)
+        done = step_here(script, runs)
         assert done.returncode == 0, done.stderr
         assert "nothing to do" in done.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
@@ -116,7 +116,7 @@ def test_what_a_user_has_set_for_other_projects_changes_nothing(copy_of_trained,
     ],
 )
 def test_a_missing_earlier_step_is_named(tmp_path, script, first):
-    done = step(script, tmp_path)
+    done = step_here(script, tmp_path)
     assert done.returncode == 2
     assert first in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -126,20 +126,20 @@ def test_each_step_asks_for_the_one_before(copy_of_trained):
     runs = copy_of_trained()
     run = runs / "tiny"
     (run / "rnn/rnn.weights.h5").unlink()
-    assert "04_train_rnn.py" in step("05_train_controller.py", runs).stderr
+    assert "04_train_rnn.py" in step_here("05_train_controller.py", runs).stderr
     (run / "series/starts.npz").unlink()
-    assert "03_generate_rnn_data.py" in step("04_train_rnn.py", runs).stderr
+    assert "03_generate_rnn_data.py" in step_here("04_train_rnn.py", runs).stderr
     (run / "vae/vae.weights.h5").unlink()
-    assert "02_train_vae.py" in step("03_generate_rnn_data.py", runs).stderr
+    assert "02_train_vae.py" in step_here("03_generate_rnn_data.py", runs).stderr
     (run / "rollouts/episode_00002.npz").unlink()
-    done = step("02_train_vae.py", runs)
+    done = step_here("02_train_vae.py", runs)
     assert "5 of 6 episodes" in done.stderr
     assert "01_generate_data.py" in done.stderr
     assert done.returncode == 2
 
 
 def test_a_run_made_with_other_settings_is_refused(trained):
-    done = step("02_train_vae.py", trained, "z_size=7")
+    done = step_here("02_train_vae.py", trained, "z_size=7")
     assert done.returncode == 2
     assert "z_size" in done.stderr
     assert "6" in done.stderr
@@ -149,10 +149,10 @@ def test_a_run_made_with_other_settings_is_refused(trained):
 def test_the_stored_configuration_is_what_each_step_was_run_with(copy_of_trained):
     runs = copy_of_trained()
     path = runs / "tiny/config.yaml"
-    assert step("04_train_rnn.py", runs, "rnn_num_steps=14", "controller_sigma_init=0.2").returncode == 0
+    assert step_here("04_train_rnn.py", runs, "rnn_num_steps=14", "controller_sigma_init=0.2").returncode == 0
     assert config.load(path).rnn_num_steps == 14
     assert config.load(path).controller_sigma_init == 0.2  # step 5 has not begun: free to change
-    assert step("03_generate_rnn_data.py", runs, "controller_sigma_init=0.3").returncode == 0
+    assert step_here("03_generate_rnn_data.py", runs, "controller_sigma_init=0.3").returncode == 0
     assert config.load(path).rnn_num_steps == 14
     assert config.load(path).controller_sigma_init == 0.3
 
@@ -162,22 +162,22 @@ def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trai
     path = runs / "tiny/rollouts/episode_00003.npz"
     whole = episodes.load(path, Rollout)
     path.write_bytes(path.read_bytes()[:100_000])
-    done = step("02_train_vae.py", runs, "vae_num_epoch=3")
+    done = step_here("02_train_vae.py", runs, "vae_num_epoch=3")
     assert done.returncode == 2
     assert "episode_00003.npz" in done.stderr
-    assert step("01_generate_data.py", runs).returncode == 0
+    assert step_here("01_generate_data.py", runs).returncode == 0
     np.testing.assert_array_equal(episodes.load(path, Rollout).obs, whole.obs)
 
 
 def test_weights_and_data_that_changed_since_are_noticed(copy_of_trained):
     runs = copy_of_trained()
-    assert step("02_train_vae.py", runs, "vae_num_epoch=3").returncode == 0
+    assert step_here("02_train_vae.py", runs, "vae_num_epoch=3").returncode == 0
     for script, folder in (("03_generate_rnn_data.py", "series"), ("04_train_rnn.py", "series"), (FIVE, "rnn")):
-        done = step(script, runs, "vae_num_epoch=3")
+        done = step_here(script, runs, "vae_num_epoch=3")
         assert done.returncode == 2
         assert f"{folder} was made from other" in done.stderr
-    assert step("01_generate_data.py", runs, "max_trials=4").returncode == 0
-    done = step("02_train_vae.py", runs, "max_trials=4", "vae_num_epoch=3")
+    assert step_here("01_generate_data.py", runs, "max_trials=4").returncode == 0
+    done = step_here("02_train_vae.py", runs, "max_trials=4", "vae_num_epoch=3")
     assert done.returncode == 2
     assert "vae was made from other rollouts" in done.stderr
 
@@ -193,7 +193,7 @@ def test_episodes_that_do_not_fit_the_run_are_named(copy_of_trained):
         ("03_generate_rnn_data.py", {"action": np.zeros((40, 2), np.float32)}, "this run has float32 (T, 3)"),
     ):
         episodes.save(path, dataclasses.replace(whole, **change))
-        done = step(script, runs, "vae_num_epoch=3" if script.startswith("02") else "vae_num_epoch=2")
+        done = step_here(script, runs, "vae_num_epoch=3" if script.startswith("02") else "vae_num_epoch=2")
         assert done.returncode == 2
         assert f"{path}: " in done.stderr
         assert expected in done.stderr
@@ -231,7 +231,7 @@ def test_encoding_goes_on_after_a_kill(copy_of_trained, trained):
     wait_for(lambda: (runs / "tiny/series/episode_00001.npz").exists())
     process.kill()
     process.wait()
-    assert step("03_generate_rnn_data.py", runs).returncode == 0
+    assert step_here("03_generate_rnn_data.py", runs).returncode == 0
     for path in sorted((trained / "tiny/series").glob("*.npz")):
         with np.load(path) as theirs, np.load(runs / "tiny/series" / path.name) as ours:
             np.testing.assert_allclose(ours["mu"], theirs["mu"], atol=1e-5)
@@ -266,7 +266,7 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
     wait_for(lambda: not any(os.path.exists(f"/proc/{worker}/exe") for worker in workers), 10)
     kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
     assert 4 <= len(kept) < 120
-    assert step("01_generate_data.py", tmp_path, "max_trials=60").returncode == 0
+    assert step_here("01_generate_data.py", tmp_path, "max_trials=60").returncode == 0
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert len(list(rollouts.glob("episode_*.npz"))) == 120
     assert not list(rollouts.glob(".[0-9]*"))
@@ -295,7 +295,7 @@ def test_output_that_nobody_reads_ends_a_script_with_a_line(copy_of_trained, scr
 )
 def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_trained, script, folder, longer):
     whole, killed = copy_of_trained("whole"), copy_of_trained("killed")
-    assert step(script, whole, longer).returncode == 0
+    assert step_here(script, whole, longer).returncode == 0
     state = killed / f"tiny/{folder}/state.npz"
     began = state.stat().st_mtime_ns
     process = start(script, killed, longer, "checkpoint_seconds=0.2")
@@ -304,7 +304,7 @@ def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_traine
     process.wait()
     with np.load(state) as stopped:
         steps = int(stopped["step"])
-    done = step(script, killed, longer)
+    done = step_here(script, killed, longer)
     assert done.returncode == 0, done.stderr
     theirs, ours = (log_rows(runs / f"tiny/{folder}/log.csv") for runs in (whole, killed))
     assert 0 < steps < int(ours[-1]["step"])

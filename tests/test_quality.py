@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
-from tests.helpers import call
+from tests.helpers import call, call_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.dreams import baselines, open_loop, quality_table, recorded, temperatures
@@ -215,14 +215,14 @@ def test_a_run_is_studied_beside_baselines_and_a_shipped_agent_without(copy_of_t
 
     shipped = tmp_path / "shipped"
     ship(RunFolder(evolved / "tiny"), RunFolder(shipped))
-    refused = call("study_dream.py", "quality", str(shipped))
+    refused = call_here("study_dream.py", "quality", str(shipped))
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert not (shipped / "dream").exists()
     advised = re.search(r"`python (study_dream.py quality \S+ --driven) 20`", refused.stderr).group(1)
     settings = (shipped / "config.yaml").read_text()
     (shipped / "config.yaml").write_text(settings.replace("max_frames: 40", "max_frames: 90", 1))
-    done = call(*advised.split(), "2")
+    done = call_here(*advised.split(), "2")
     assert done.returncode == 0, done.stderr
     assert "has no episodes to fit the baselines on" in done.stdout
     with open(shipped / "dream" / "driven.csv", newline="") as file:
@@ -235,7 +235,7 @@ def test_a_dream_of_another_v_is_not_held_against_reality(copy_of_trained):
     run = copy_of_trained() / "tiny"
     source = json.loads((run / "rnn" / "source.json").read_text())
     (run / "rnn" / "source.json").write_text(json.dumps(source | {"source": "of another V"}))
-    refused = call("study_dream.py", "quality", str(run))
+    refused = call_here("study_dream.py", "quality", str(run))
     assert refused.returncode == 2
     assert f"{run / 'rnn'} was made from other series than the run has now; delete it" in refused.stderr
 
@@ -268,13 +268,13 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     ):
         with pytest.raises(UsageError, match=said):
             temperatures.check_training(RunFolder(run), [2.0], [wrong])
-    refused = call("study_dream.py", "temperatures", str(run), "--train", wrong)
+    refused = call_here("study_dream.py", "temperatures", str(run), "--train", wrong)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert said in refused.stderr
     assert [path.name for path in run.parent.iterdir()] == ["tiny"]
     assert not (run / "dream").exists()
     asked = ("--train", "--episodes", "2", "--workers", "1", "--temperatures", "2", "controller_num_generation=1")
-    done = call("study_dream.py", "temperatures", str(run), *asked)
+    done = call_here("study_dream.py", "temperatures", str(run), *asked)
     assert done.returncode == 0, done.stderr
     with open(run / "dream" / "temperatures.csv", newline="") as file:
         (row,) = csv.DictReader(file)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import call
+from tests.helpers import call_here
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def run(evolved):
 @pytest.mark.parametrize("suffix", ["gif", "webp", "mp4"])
 def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
     film, scores = tmp_path / f"film.{suffix}", tmp_path / "scores.json"
-    done = call("render_agent.py", run, "--episodes", 2, "--steps", 31, "--film", film, "--json", scores)
+    done = call_here("render_agent.py", run, "--episodes", 2, "--steps", 31, "--film", film, "--json", scores)
     assert done.returncode == 0, done.stderr
     if suffix == "mp4":
         frames = imageio_ffmpeg.count_frames_and_secs(str(film))[0]
@@ -41,7 +41,7 @@ def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
 def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path):
     reports = []
     for name in ("first.json", "second.json"):
-        done = call(
+        done = call_here(
             "render_agent.py", run, "--episodes", 3, "--steps", 40, "--seed", 7, "--random", "--json", tmp_path / name
         )
         assert done.returncode == 0, done.stderr
@@ -51,10 +51,10 @@ def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path)
 
 
 def test_stock_and_window(run):
-    done = call("render_agent.py", run, "--episodes", 1, "--steps", 10, "--stock")
+    done = call_here("render_agent.py", run, "--episodes", 1, "--steps", 10, "--stock")
     assert done.returncode == 0, done.stderr
     assert "agent on 1 tracks" in done.stdout
-    done = call("render_agent.py", run, "--episodes", 2, "--steps", 20, "--window")  # SDL's dummy driver
+    done = call_here("render_agent.py", run, "--episodes", 2, "--steps", 20, "--window")  # SDL's dummy driver
     assert done.returncode == 0, done.stderr
     assert "track 1001" in done.stdout
 
@@ -69,14 +69,14 @@ def test_stock_and_window(run):
     ],
 )
 def test_mistakes_are_a_line(run, arguments, expected):
-    done: subprocess.CompletedProcess = call("render_agent.py", *(a.format(run=run) for a in arguments))
+    done: subprocess.CompletedProcess = call_here("render_agent.py", *(a.format(run=run) for a in arguments))
     assert done.returncode == 2
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_untrained_run_says_what_to_run(trained):
-    done = call("render_agent.py", trained / "tiny")
+    done = call_here("render_agent.py", trained / "tiny")
     assert done.returncode == 2
     assert "05_train_controller.py" in done.stderr
 
@@ -84,6 +84,6 @@ def test_an_untrained_run_says_what_to_run(trained):
 def test_a_pickle_is_not_loaded_as_an_agent(run, tmp_path):
     copy = Path(shutil.copytree(run, tmp_path / "tiny"))
     np.savez(copy / "controller/best.npz", parameters=np.array([{}], dtype=object), generation=1)
-    done = call("render_agent.py", copy)
+    done = call_here("render_agent.py", copy)
     assert done.returncode == 2
     assert "best.npz is damaged or foreign" in done.stderr

@@ -1,12 +1,10 @@
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, TINY, call
+from tests.helpers import TINY, call, call_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_controller, load_without_selection
 from utils.data.collect import collect
@@ -36,7 +34,7 @@ def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_pa
         load_without_selection(after.config, target)[0], load_without_selection(before.config, run)[0]
     )
     for more in ((), ("--dream",)):
-        done = call("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)
+        done = call_here("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)
         assert done.returncode == 0, done.stderr
         assert "agent on 2" in done.stdout
 
@@ -54,7 +52,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
         ("04_train_rnn.py", "came without its training state"),
         ("05_train_controller.py", "holds a controller without the state to go on from"),
     ):
-        refused = call(script, "--config", str(config))
+        refused = call_here(script, "--config", str(config))
         assert refused.returncode == 2
         assert expected in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
@@ -94,8 +92,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
 
 
 def test_nothing_is_shipped_over_what_is_there_or_without_a_controller(trained, evolved, tmp_path):
-    ship_it = [sys.executable, "-m", "utils.run.export"]
-    refused = subprocess.run([*ship_it, evolved / "tiny", tmp_path], cwd=ROOT, capture_output=True, text=True)
+    refused = call_here("utils.run.export", evolved / "tiny", tmp_path)
     assert refused.returncode == 2
     assert f"{tmp_path} is there already" in refused.stderr
     with pytest.raises(UsageError, match=r"run `python 05_train_controller.py --config .*tiny/config.yaml` first"):

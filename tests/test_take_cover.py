@@ -13,7 +13,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
-from tests.helpers import ROOT, call, children, mounted, step
+from tests.helpers import ROOT, call_here, children, mounted, step, step_here
 from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
@@ -293,7 +293,8 @@ SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train
 
 def test_the_same_five_steps_and_films_do_doom(tmp_path):
     for script in SCRIPTS:
-        done = step(f"{script}.py", tmp_path, *SETTINGS)
+        run_step = step if script.startswith("05") else step_here
+        done = run_step(f"{script}.py", tmp_path, *SETTINGS)
         assert done.returncode == 0, done.stderr
     folder = RunFolder(tmp_path / "doom")
     series = [episodes.load(path, Series) for path in folder.series_paths(folder.read_config())]
@@ -310,7 +311,8 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):
         film = tmp_path / f"film{len(more)}.gif"
-        done = call("render_agent.py", str(folder.path), "--episodes", "1", "--steps", "30", "--film", str(film), *more)
+        arguments = ("--episodes", "1", "--steps", "30", "--film", film, *more)
+        done = call_here("render_agent.py", folder.path, *arguments)
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
             assert 1 <= frames.n_frames <= 15
