@@ -1,11 +1,16 @@
-"""Doom: the configurations, the exploration, and all five steps."""
+"""Doom: the configurations, the exploration, films, and all five steps."""
+
+import os
+import signal as signal_module
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT, call_here, step, step_here
+from tests.helpers import ROOT, call_here, children, step, step_here
+from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
@@ -16,6 +21,7 @@ from utils.run import config as configuration
 from utils.run import episodes
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
+from utils.system.progress import Progress
 
 pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'")
 
@@ -23,16 +29,41 @@ pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'"
 DOOM = get_spec("WorldModels/TakeCover-v0")
 
 
-def test_someone_who_moves_lives_longer_than_someone_who_stays():
-    env = gymnasium.make(DOOM.env_id)
-    try:
-        lives = {
-            name: [len(play(env.unwrapped, seed, act)[1]) for seed in range(12)]
-            for name, act in (("still", lambda: 0.0), ("random", np.random.default_rng(0).normal))
-        }
-    finally:
-        env.close()
-    assert 100 < np.mean(lives["still"]) < np.mean(lives["random"]) < 400
+def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
+    class Doll:
+        """Stays where it is; sees nothing."""
+
+        config, spec, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
+
+        def policy(self, num_envs, candidates):
+            return self
+
+        @property
+        def codec(self):
+            return self
+
+        def begin(self, env_index, job):
+            pass
+
+        def act(self, obs, signal):
+            self.steps += 1
+            if self.steps == self.kill_at:
+                for game in children(os.getpid()):
+                    os.kill(int(game), signal_module.SIGKILL)
+            return np.zeros((2, 1), np.float32)
+
+        def decode(self, z):
+            return np.zeros((1, 64, 64, 3), np.uint8)
+
+    films = []
+    for kill_at in (None, 30):
+        doll = Doll()
+        doll.steps, doll.kill_at = 0, kill_at
+        films.append(evaluate.record_episode(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
+    for frame, same in zip(*films, strict=True):
+        assert (frame.step, frame.score) == (same.step, same.score)
+        np.testing.assert_array_equal(frame.view, same.view)
+    assert films[0][-1].score > 50
 
 
 @pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_2", "doom_quickstart"])
