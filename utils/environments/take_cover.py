@@ -166,11 +166,7 @@ def _unlink_shared_memory(arguments: str) -> None:
 
 def _uniform(rng: np.random.Generator) -> Explorer:
     """A new action at each step: the usual random policy, and the baseline of trained agents."""
-
-    def act(obs: np.ndarray) -> np.ndarray:
-        return rng.uniform(-1, 1, 1).astype(np.float32)
-
-    return act
+    return lambda obs: rng.uniform(-1, 1, 1).astype(np.float32)
 
 
 def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]) -> Explorer:
