@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT, TINY, call, children, command, step
-from utils.agent.rollouts import Patience
 from utils.evolution.orchestrator import _refuse_unless_finite
-from utils.evolution.state import EvolutionState, GenerationRng
-from utils.evolution.tasks import evaluation_tasks, generation_tasks
-from utils.run import config
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
+
+
 MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
+
+
 LONG = "controller_num_generation=8"
 
 
@@ -184,61 +184,6 @@ def test_too_few_ranks_and_no_mpi_are_a_line(trained, tmp_path, copy_of_trained)
     assert call(SCRIPT, "--config", TINY, f"runs_folder={runs}", "--workers", "0").returncode == 2
 
 
-def test_a_diagonal_search_learns_scales_alone():
-    for diagonal in (False, True):
-        state = EvolutionState(config.load(TINY, [f"controller_diagonal={str(diagonal).lower()}"]), np.zeros(5))
-        for generation in range(40):
-            state.generation = generation
-            candidates = state.ask()
-            a, b, c, d, e = candidates.T
-            state.es.tell(list(candidates), list((a - b) ** 2 + 1e4 * c**2 + d**2 + e**2))
-        covariance = np.cov(np.array(state.es.ask(2000)).T)
-        assert covariance[3, 3] > 100 * covariance[2, 2]  # both learn that the third one matters
-        together = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
-        assert abs(together) < 0.1 if diagonal else together > 0.5
-
-
-def test_parts_are_fixed_by_the_configuration():
-    c = config.load(TINY)
-    candidates = np.arange(6 * 57, dtype=np.float32).reshape(6, 57)
-    parts = generation_tasks(c, 4, candidates)
-    np.testing.assert_array_equal(np.concatenate([part.candidates for part in parts]), candidates)
-    tracks = [[job.env_seed for job in part.jobs if job.candidate == k] for part in parts for k in range(2)]
-    assert all(track == tracks[0] for track in tracks)  # common tracks
-    assert len(set(tracks[0])) == 2
-    draws = [job.draw_seed for part in parts for job in part.jobs]
-    assert len(set(draws)) == len(draws)  # but each candidate's own draws
-    assert {job.env_seed for part in generation_tasks(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
-    grown = config.load(TINY, ["controller_num_episode={1: 2, 4: 3, 6: 5}"])
-    assert [len(generation_tasks(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
-    evaluation = evaluation_tasks(c, candidates[0])
-    assert sum(len(part.jobs) for part in evaluation) == 2
-    assert all(part.max_steps == 1000 for part in evaluation)
-    patient = config.load(TINY, ["controller_patience=20"])
-    assert {part.patience for part in generation_tasks(patient, 4, candidates)} == {Patience(20, -0.1)}
-    assert {part.patience for part in [*parts, *evaluation, *evaluation_tasks(patient, candidates[0])]} == {None}
-
-
-def test_a_run_that_goes_on_has_draws_of_its_own():
-    first = config.load(TINY)
-    second = config.load(TINY, ["previous_run=runs/tiny", "exp_name=next"])
-    candidates = np.zeros((6, 57), np.float32)
-    seeds, perturbations = [], []
-    for c in (first, second):
-        training = {job.env_seed for g in range(50) for job in generation_tasks(c, g, candidates)[0].jobs}
-        evaluation = {job.env_seed for part in evaluation_tasks(c, candidates[0]) for job in part.jobs}
-        dreamed = {job.env_seed for part in evaluation_tasks(c, candidates[0], dreamed=True) for job in part.jobs}
-        assert dreamed == evaluation
-        # Beyond all training, and all seeds that `render_agent.py` takes, in this run and in others.
-        assert max(training) < 2**31 <= min(evaluation)
-        assert max(evaluation) < 2**32
-        seeds.append(training | evaluation)
-        perturbations.append(EvolutionState(c, np.zeros(57)).ask())
-    assert seeds[0].isdisjoint(seeds[1])
-    assert not np.isclose(*perturbations).any()
-    assert first.draw_seed == first.seed == second.seed != second.draw_seed
-
-
 def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained, copy_of_trained):
     scores, run = np.array([1.0, np.nan, 2.0, np.inf]), RunFolder(trained / "tiny")
     with pytest.raises(UsageError, match=r"generation 7: candidate 1, 3 scored nan; .* Generation 6 is kept"):
@@ -257,26 +202,6 @@ def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained,
     assert all(20 < float(row["worker_memory_mb"]) < 4000 for row in rows)
     assert "the largest worker uses" in done.stdout
     assert RunFolder(runs / "tiny").log(Step.CONTROLLER)[-1]["generation"] == 24
-
-
-def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
-    c = config.load(TINY)
-    ours, theirs = EvolutionState(c, np.zeros(10)), EvolutionState(c, np.zeros(10))
-    for generation in range(30):
-        np.testing.assert_array_equal(ours.ask(), candidates := theirs.ask())
-        scores = -(candidates**2).sum(1)
-        for state in (ours, theirs):
-            state.es.tell(list(candidates), list(-scores))
-            state.generation += 1
-        np.random.default_rng(generation).normal()
-        theirs.save(tmp_path)
-        theirs = EvolutionState.restore(tmp_path)
-    assert np.abs(theirs.es.mean).max() < 0.1
-    draws = GenerationRng(0)
-    draws.begin(3)
-    first = draws(2, 3)
-    draws.begin(3)
-    np.testing.assert_array_equal(first, draws(2, 3))
 
 
 def test_a_rank_that_waits_leaves_the_core_to_others():

@@ -3,18 +3,15 @@
 import csv
 import dataclasses
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, TINY, children, command, step, step_here
+from tests.helpers import TINY, step, step_here
 from utils.data.collect import collect
 from utils.run import config, episodes
 from utils.run.episodes import Rollout, Series
@@ -24,21 +21,6 @@ from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
 FIVE = "05_train_controller.py"
-
-
-def start(script, runs, *overrides) -> subprocess.Popen:
-    arguments = ("--config", str(TINY), f"runs_folder={runs}", *overrides)
-    return subprocess.Popen(
-        command(script, *arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
 
 
 def log_rows(path) -> list[dict]:
@@ -223,89 +205,9 @@ def test_what_takes_long_says_so_once(capsys):
     assert re.search(r"V: about \d+ min \d\d s left|V: about \d+ h \d\d min left", said)
 
 
-def test_encoding_goes_on_after_a_kill(copy_of_trained, trained):
-    runs = copy_of_trained()
-    for path in (runs / "tiny/series").glob("*.npz"):
-        path.unlink()
-    process = start("03_generate_rnn_data.py", runs)
-    wait_for(lambda: (runs / "tiny/series/episode_00001.npz").exists())
-    process.kill()
-    process.wait()
-    assert step_here("03_generate_rnn_data.py", runs).returncode == 0
-    for path in sorted((trained / "tiny/series").glob("*.npz")):
-        with np.load(path) as theirs, np.load(runs / "tiny/series" / path.name) as ours:
-            np.testing.assert_allclose(ours["mu"], theirs["mu"], atol=1e-5)
-
-
 def test_foreign_weights_are_named(copy_of_trained):
     runs = copy_of_trained()
     (runs / "tiny/rnn/rnn.weights.h5").write_bytes(b"not weights")
     done = step("05_train_controller.py", runs)
     assert done.returncode != 0
     assert "rnn.weights.h5" in done.stderr
-
-
-@pytest.mark.parametrize("victim", ["parent", "child", "children", "ctrl-c"])
-def test_collecting_survives_a_kill(tmp_path, victim, trained):
-    rollouts = tmp_path / "tiny/rollouts"
-    process = start("01_generate_data.py", tmp_path, "max_trials=60")
-    wait_for(lambda: len(list(rollouts.glob("episode_*.npz"))) >= 4)
-    workers = children(process.pid)
-    if victim in ("child", "children"):
-        for worker in workers[-1 if victim == "child" else 0 :]:
-            os.kill(int(worker), signal.SIGKILL)
-        assert process.wait(20) == 2
-        (line,) = process.stderr.read().splitlines()
-        assert "killed" in line
-    elif victim == "parent":
-        process.kill()
-        process.wait()
-    else:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-    wait_for(lambda: not any(os.path.exists(f"/proc/{worker}/exe") for worker in workers), 10)
-    kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
-    assert 4 <= len(kept) < 120
-    assert step_here("01_generate_data.py", tmp_path, "max_trials=60").returncode == 0
-    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
-    assert len(list(rollouts.glob("episode_*.npz"))) == 120
-    assert not list(rollouts.glob(".[0-9]*"))
-    for index in range(6):  # the same episodes as in a run that was never stopped
-        ours = episodes.load(rollouts / f"episode_{index:05d}.npz", Rollout)
-        theirs = episodes.load(trained / f"tiny/rollouts/episode_{index:05d}.npz", Rollout)
-        np.testing.assert_array_equal(ours.obs, theirs.obs)
-
-
-@pytest.mark.parametrize(("script", "arguments"), [("01_generate_data.py", ()), (FIVE, ("--workers", "1"))])
-def test_output_that_nobody_reads_ends_a_script_with_a_line(copy_of_trained, script, arguments):
-    runs = copy_of_trained()
-    ours, theirs = os.pipe()
-    os.close(ours)
-    started = command(script, "--config", TINY, f"runs_folder={runs}", *arguments)
-    done = subprocess.run(started, cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60)
-    os.close(theirs)
-    assert done.returncode == 141
-    (line,) = done.stderr.splitlines()
-    assert "its output was closed" in line
-
-
-@pytest.mark.parametrize(
-    ("script", "folder", "longer"),
-    [("02_train_vae.py", "vae", "vae_num_epoch=4"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],
-)
-def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_trained, script, folder, longer):
-    whole, killed = copy_of_trained("whole"), copy_of_trained("killed")
-    assert step_here(script, whole, longer).returncode == 0
-    state = killed / f"tiny/{folder}/state.npz"
-    began = state.stat().st_mtime_ns
-    process = start(script, killed, longer, "checkpoint_seconds=0.2")
-    wait_for(lambda: state.stat().st_mtime_ns > began)
-    process.kill()
-    process.wait()
-    with np.load(state) as stopped:
-        steps = int(stopped["step"])
-    done = step_here(script, killed, longer)
-    assert done.returncode == 0, done.stderr
-    theirs, ours = (log_rows(runs / f"tiny/{folder}/log.csv") for runs in (whole, killed))
-    assert 0 < steps < int(ours[-1]["step"])
-    assert ours == theirs

@@ -82,7 +82,8 @@ def test_an_observer_gets_what_was_seen_done_and_received():
     steps = []
 
     class Keeper(Observer):
-        def step(self, env_index, job, obs, action, reward, terminated):
+        def step(self, transition):
+            _, job, obs, action, reward, terminated = transition
             steps.append((job, obs[0, 0, 0], action[0], reward, terminated))
 
     rollout_episodes([Counting(), Counting()], Watching(2), JOBS[:3], 4, [Keeper()])

@@ -5,30 +5,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from PIL import Image
 
-from tests.helpers import ROOT, call_here, children, mounted, step, step_here
-from utils.agent import evaluate
-from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_without_selection
+from tests.helpers import ROOT, children, mounted
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, Recorder, rollout_episodes
-from utils.dreams import iterations
-from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.environments.take_cover import STOCK_SCREEN, TakeCover
-from utils.run import config as configuration
-from utils.run import episodes
-from utils.run.episodes import Series
-from utils.run.folder import RunFolder
-from utils.system.progress import Progress
 
 pytest.importorskip("vizdoom", reason="an optional extra: pip install '.[doom]'")
+
+
 DOOM = get_spec("WorldModels/TakeCover-v0")
 
 
@@ -192,43 +182,6 @@ def test_an_episode_whose_game_died_is_played_again():
     assert set(begun) == set(range(len(jobs)))
 
 
-def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
-    class Doll:
-        """Stays where it is; sees nothing."""
-
-        config, spec, z = SimpleNamespace(controller_num_lane=2), DOOM, np.zeros((2, 1))
-
-        def policy(self, num_envs, candidates):
-            return self
-
-        @property
-        def codec(self):
-            return self
-
-        def begin(self, env_index, job):
-            pass
-
-        def act(self, obs, signal):
-            self.steps += 1
-            if self.steps == self.kill_at:
-                for game in children(os.getpid()):
-                    os.kill(int(game), signal_module.SIGKILL)
-            return np.zeros((2, 1), np.float32)
-
-        def decode(self, z):
-            return np.zeros((1, 64, 64, 3), np.uint8)
-
-    films = []
-    for kill_at in (None, 30):
-        doll = Doll()
-        doll.steps, doll.kill_at = 0, kill_at
-        films.append(evaluate.record_episode(doll, np.zeros(1), [Job(0, 0), Job(1, 1)], False, 60, Progress("", ""), 1))
-    for frame, same in zip(*films, strict=True):
-        assert (frame.step, frame.score) == (same.step, same.score)
-        np.testing.assert_array_equal(frame.view, same.view)
-    assert films[0][-1].score > 50
-
-
 def test_games_end_with_whoever_played_them_even_if_killed():
     play = (
         "import os, time; from utils.environments import get_spec\n"
@@ -258,74 +211,3 @@ def test_someone_who_moves_lives_longer_than_someone_who_stays():
     finally:
         env.close()
     assert 100 < np.mean(lives["still"]) < np.mean(lives["random"]) < 400
-
-
-@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_2", "doom_quickstart"])
-def test_the_controller_has_the_papers_1088_weights(name):
-    config = configuration.load(ROOT / "config" / f"{name}.yaml")
-    assert config.controller.num_parameters == 1088
-    assert config.controller_temperature == 1.15
-
-
-def test_roaming_also_stands_still_and_at_the_wall():
-    seen = {}
-    for name in ("held", "roam"):
-        env, positions = DOOM.make(), []
-        policy = ExplorationPolicy(DOOM.explorations[name], 1)
-
-        class Tracker(Observer):
-            def step(self, *_, env=env, positions=positions):
-                positions.append(DOOM.position(env)[1])
-
-        rollout_episodes([env], policy, [Job(seed, seed) for seed in range(30)], 300, [Tracker()])
-        env.close()
-        y = np.array(positions)
-        seen[name] = np.mean((y < y.min() + 24) | (y > y.max() - 24))
-    assert seen["roam"] > 2 * seen["held"]
-
-
-SETTINGS = (
-    "env_name=WorldModels/TakeCover-v0", "exp_name=doom", "exploration_policy=held", "controller_inputs=[z,c,h]",
-    "controller_bias=false", "controller_environment=dream", "max_frames=400", "controller_num_generation=1",
-)  # fmt: skip
-SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
-
-
-def test_the_same_five_steps_and_films_do_doom(tmp_path):
-    for script in SCRIPTS:
-        run_step = step if script.startswith("05") else step_here
-        done = run_step(f"{script}.py", tmp_path, *SETTINGS)
-        assert done.returncode == 0, done.stderr
-    folder = RunFolder(tmp_path / "doom")
-    series = [episodes.load(path, Series) for path in folder.series_paths(folder.read_config())]
-    lengths = [len(episode.done) for episode in series]
-    assert len(set(lengths)) > 1  # padded and masked in M's batches
-    for episode, length in zip(series, lengths):
-        assert episode.done[:-1].sum() == 0
-        assert episode.done[-1] or length == 400
-        np.testing.assert_array_equal(episode.reward, np.ones(length))
-    agent = Agent(folder.read_config(), folder)
-    assert agent.controller.num_parameters == 6 + 12 + 12
-    assert load_without_selection(agent.config, folder)[0].any()
-    (point,) = iterations.curve(folder)
-    assert 30 < point["evaluation_mean"] <= 2100
-    for more in ((), ("--dream",)):
-        film = tmp_path / f"film{len(more)}.gif"
-        arguments = ("--episodes", "1", "--steps", "30", "--film", film, *more)
-        done = call_here("render_agent.py", folder.path, *arguments)
-        assert done.returncode == 0, done.stderr
-        with Image.open(film) as frames:
-            assert 1 <= frames.n_frames <= 15
-    evaluator = DreamEvaluator(agent, folder)
-    for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
-        agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
-        outcomes = evaluator.score(np.zeros((1, 30), np.float32), [Job(seed, seed) for seed in range(3)], 50)
-        assert [(outcome.steps, outcome.score) for outcome in outcomes] == [(lives, lives)] * 3
-    agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], 1e3])
-    agent.rnn.save_weights(folder.rnn_weights)
-    dream, dreams = (make("WorldModels/Dream-v0", run=folder.path) for make in (gymnasium.make, gymnasium.make_vec))
-    assert dream.action_space == gymnasium.make(DOOM.env_id).action_space
-    dream.reset(seed=0), dreams.reset(seed=0)
-    assert dream.step(dream.action_space.sample())[1:4] == (1.0, True, False)
-    ends = [dreams.step(dreams.action_space.sample())[1:4] for _ in range(3)]
-    assert [(float(reward), bool(done)) for (reward,), (done,), _ in ends] == [(1, True), (0, False), (1, True)]

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 
 from utils.agent.agent import Agent, AgentPolicy
-from utils.agent.rollouts import ExplorationPolicy, Job, Observer, Outcome, Policy, rollout_episodes
+from utils.agent.rollouts import ExplorationPolicy, Job, Observer, Outcome, Policy, Transition, rollout_episodes
 from utils.environments.spec import EnvironmentSpec, Explorer
 from utils.system.progress import Progress
 from utils.system.seeding import integer
@@ -112,9 +112,8 @@ class _FrameRecorder(EnvObserver):
             self._score, self._step = 0.0, 0
             self.frames.clear()
 
-    def step(
-        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
-    ) -> None:
+    def step(self, transition: Transition) -> None:
+        env_index, job, obs, action, reward, _ = transition
         if job != self._job:
             return
         self._score, self._step = self._score + reward, self._step + 1
@@ -134,10 +133,8 @@ class _TrajectoryRecorder(EnvObserver):
     def begin(self, job: int) -> None:
         self.positions[job].clear()
 
-    def step(
-        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
-    ) -> None:
-        env = self.envs[env_index]
+    def step(self, transition: Transition) -> None:
+        env, job = self.envs[transition.env_index], transition.job
         if not self.positions[job]:
             self.track_lines[job] = self._spec.track_line(env)
         self.positions[job].append(self._spec.position(env))

@@ -5,7 +5,7 @@ Collecting data, training and evaluating C and recording films differ only in th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
@@ -48,16 +48,25 @@ class Policy(Protocol):
         """
 
 
+class Transition(NamedTuple):
+    """A step of one environment."""
+
+    env_index: int
+    job: int  # its number
+    obs: np.ndarray  # uint8 (64, 64, 3), what the action was decided on; copy it to keep it
+    action: np.ndarray
+    reward: float
+    terminated: bool
+
+
 class Observer:
     """Is told what happens in `rollout_episodes`. Does nothing: subclasses override what they need."""
 
     def begin(self, job: int) -> None:
         """Job number `job` begins, or begins again because its episode was lost."""
 
-    def step(
-        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
-    ) -> None:
-        """obs: uint8 (64, 64, 3), what the action was decided on. Copy it to keep it."""
+    def step(self, transition: Transition) -> None:
+        """An environment made a step."""
 
     def end(self, job: int, outcome: Outcome) -> None:
         """Job number `job` is over."""
@@ -167,7 +176,8 @@ class _Rollouts:
         obs, self._reward[env_index], terminated, truncated, _ = self._envs[env_index].step(action)
         for observer in self._observers:
             reward = float(self._reward[env_index])
-            observer.step(env_index, self._job[env_index], self._obs[env_index], action, reward, terminated)
+            seen = self._obs[env_index]
+            observer.step(Transition(env_index, self._job[env_index], seen, action, reward, terminated))
         self._obs[env_index] = obs
         self._over[env_index] = terminated or truncated
 
@@ -190,10 +200,9 @@ class Recorder(Observer):
     def begin(self, job: int) -> None:
         self._rows[job] = []
 
-    def step(
-        self, env_index: int, job: int, obs: np.ndarray, action: np.ndarray, reward: float, terminated: bool
-    ) -> None:
-        self._rows[job].append((obs.copy(), action, reward, terminated))
+    def step(self, transition: Transition) -> None:
+        _, job, obs, *rest = transition
+        self._rows[job].append((obs.copy(), *rest))
 
     def end(self, job: int, outcome: Outcome) -> None:
         obs, action, reward, done = zip(*self._rows.pop(job))

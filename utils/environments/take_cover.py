@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,44 +55,43 @@ class TakeCover(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         game_seed = int(self.np_random.integers(2**31)) if seed is None else seed
-        try:
-            self._begin(game_seed)
-        except _lost_game() as error:
-            self.close()
-            raise EpisodeLost(f"a game of Doom died: {error}") from None
-        return self._observe(), {}
-
-    def _begin(self, seed: int) -> None:
-        if self._game is None:
-            self._game = _start(self._screen)
-        self._game.set_seed(seed)
-        self._game.new_episode()
+        with self._losing():
+            if self._game is None:
+                self._game = _start(self._screen)
+            self._game.set_seed(game_seed)
+            self._game.new_episode()
+        self._screen_buffer = self._game.get_state().screen_buffer
+        return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         move = float(action[0])
-        try:
+        with self._losing():
             reward = self._game.make_action([move < -1 / 3, move > 1 / 3], 1)
             over = self._game.is_episode_finished()
             dead = over and self._game.is_player_dead()
-        except _lost_game() as error:
+        if not over:  # a finished episode has no state
+            self._screen_buffer = self._game.get_state().screen_buffer
+        return self._observation(), reward, dead, over and not dead, {}
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Turns ViZDoom's errors for a dead process into `EpisodeLost`."""
+        vizdoom = _vizdoom()
+        lost = (
+            vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException,
+            vizdoom.ViZDoomIsNotRunningException, vizdoom.SharedMemoryException, vizdoom.MessageQueueException,
+        )  # fmt: skip
+        try:
+            yield
+        except lost as error:
             self.close()
             raise EpisodeLost(f"a game of Doom died: {error}") from None
-        if not over:
-            self._look()
-        return self._picture_for_agent(), reward, dead, over and not dead, {}
 
-    def _observe(self) -> np.ndarray:
-        self._look()
-        return self._picture_for_agent()
-
-    def _look(self) -> None:
-        self._picture = self._game.get_state().screen_buffer  # a finished episode has none
-
-    def _picture_for_agent(self) -> np.ndarray:
-        return cv2.resize(self._picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    def _observation(self) -> np.ndarray:
+        return cv2.resize(self._screen_buffer, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
     def render(self) -> np.ndarray | None:
-        return self._picture.copy() if self.render_mode == "rgb_array" else None
+        return self._screen_buffer.copy() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         if self._game is not None:
@@ -106,14 +105,6 @@ def _vizdoom() -> ModuleType:
     except ImportError:
         raise UsageError("WorldModels/TakeCover-v0 needs ViZDoom: pip install -c constraints.txt '.[doom]'") from None
     return vizdoom
-
-
-def _lost_game() -> tuple[type[Exception], ...]:
-    vizdoom = _vizdoom()
-    return (
-        vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException, vizdoom.ViZDoomIsNotRunningException,
-        vizdoom.SharedMemoryException, vizdoom.MessageQueueException,
-    )  # fmt: skip
 
 
 @functools.cache
@@ -175,11 +166,7 @@ def _unlink_shared_memory(arguments: str) -> None:
 
 def _uniform(rng: np.random.Generator) -> Explorer:
     """A new action at each step: the usual random policy, and the baseline of trained agents."""
-
-    def act(obs: np.ndarray) -> np.ndarray:
-        return rng.uniform(-1, 1, 1).astype(np.float32)
-
-    return act
+    return lambda obs: rng.uniform(-1, 1, 1).astype(np.float32)
 
 
 def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]) -> Explorer:
