@@ -39,7 +39,7 @@ def sample_z(mu: tf.Tensor, logvar: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
 
 
 def kl_per_dimension(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
-    """KL divergence from the standard normal, in nats: how much each dimension of z tells of each frame.
+    """KL divergence from the standard normal, in nats: how much information each dimension of z has about each frame.
 
     All float32 (n, z_size).
     """
@@ -161,7 +161,7 @@ class FrameCodec:
         return np.concatenate([obs_from_images(self._decode(tf.constant(batch))) for batch in self._batches(z)])
 
     def _batches(self, array: np.ndarray) -> list[np.ndarray]:
-        """Of about one size."""
+        """Splits `array` into batches of similar size."""
         return np.array_split(array, -(-len(array) // self.BATCH))
 
 

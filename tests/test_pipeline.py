@@ -1,4 +1,4 @@
-"""The numbered scripts, run for real on the tiny configuration: to the end, with mistakes, and killed."""
+"""The numbered scripts, run for real on the tiny configuration: to the end, with mistakes."""
 
 import csv
 import dataclasses

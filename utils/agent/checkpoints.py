@@ -44,7 +44,7 @@ def build_rnn(config: Config) -> MDNRNN:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Raises `UsageError` when `path` holds no weights of this network."""
+    """Loads weights. Raises `UsageError` if `path` holds none of this network."""
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
@@ -89,7 +89,7 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
 
 
 def load_without_selection(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
-    """As `load_controller`. For dream-trained runs, loads the latest mean, so that real scores never select the model.
+    """The controller to go on from. For dream-trained runs, loads the latest mean, so that real scores never select it.
 
     The latest mean is also the one to learn more from: where it cheats its dream, the real environment can teach M.
     Raises `UsageError` as well if C was trained with another V or M than the run has now.

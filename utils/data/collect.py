@@ -1,4 +1,4 @@
-"""Step 1's work: processes play episodes of exploration and write each to a file of its own."""
+"""Step 1's work: processes play episodes, random or the controller's, and write each to a file of its own."""
 
 import multiprocessing
 import os
@@ -82,7 +82,7 @@ class _Pool:
         self._playing: dict[Connection, int] = {}  # the number of episodes that each process plays now
 
     def play(self, groups: list[list[int]]) -> None:
-        """Raises the error of a process, `UsageError` if one is killed."""
+        """Plays all groups. Raises the error of a process, `UsageError` if one is killed."""
         waiting, total = iter(groups), sum(map(len, groups))
         done = written = 0
         checked = False

@@ -1,4 +1,4 @@
-"""Shuffled batches of frames from disk, in bounded memory, read while the last ones are being learned from."""
+"""Shuffled batches of frames from disk, in bounded memory, read while the model trains on the ones before."""
 
 import queue
 import threading

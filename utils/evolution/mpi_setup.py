@@ -104,7 +104,7 @@ def refuse_copies() -> None:
 
 
 def mpiexecs() -> list[str]:
-    """All that are found: first in the virtual environment, then in PATH."""
+    """All mpiexec programs: first in the virtual environment, then in PATH."""
     folders = str(Path(sys.executable).parent), os.environ.get("PATH", "")
     return list(dict.fromkeys(filter(None, (shutil.which("mpiexec", path=folder) for folder in folders))))
 
@@ -129,7 +129,7 @@ def choose_mpiexec(environment: Mapping[str, str]) -> str:
 
 
 def _kind(mpiexec: str) -> str | None:
-    """Its MPI. None if that is unknown."""
+    """The MPI that an mpiexec belongs to. None if it is unknown."""
     try:
         said = _output([mpiexec, "--version"], os.environ)
     except (OSError, subprocess.TimeoutExpired):
@@ -141,7 +141,7 @@ def _kind(mpiexec: str) -> str | None:
 
 
 def _works(mpiexec: str, environment: Mapping[str, str]) -> bool:
-    """Tries whether it joins two ranks."""
+    """Tries whether an mpiexec joins two ranks."""
     size = "from mpi4py import MPI; print(MPI.COMM_WORLD.size)"
     try:
         return _output([mpiexec, "-n", "2", sys.executable, "-c", size], environment).split() == ["2", "2"]
@@ -156,7 +156,7 @@ def _output(command: list[str], environment: Mapping[str, str]) -> str:
 
 
 def _library(MPI: ModuleType) -> str:
-    """Its name and version, and its file if that is known."""
+    """Name and version of an MPI library, and its file if that is known."""
     name, version = MPI.get_vendor()
     text = f"{name} {'.'.join(map(str, version))}"
     try:

@@ -1,4 +1,4 @@
-"""Step 5 as a program: starts the ranks, and is one of them."""
+"""Runs step 5: starts the MPI ranks, or acts as one of them if MPI started this process."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Every picture."""
+"""All figures of a run, and report.html."""
 
 from utils.system.compute import forget_notebook_backend
 

@@ -8,7 +8,9 @@ runs/<exp_name>/
   rnn/                   rnn.weights.h5, training state, log
   controller/            best.npz, mean.npz, log.csv, earlier.csv, learning curve, resume state
   figures/, report.html  from `python -m utils.figures`
+  dream/                 from study_dream.py
   videos/
+  */source.json          fingerprints of what a step worked from
   timings.json           seconds that each step has taken
 """
 
