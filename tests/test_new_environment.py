@@ -26,7 +26,7 @@ def page(tmp_path) -> dict[str, str]:
 def test_five_steps_and_a_film_of_the_page_s_environment(page, tmp_path):
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     arguments = {step.script: ("--config", tmp_path / "dot.yaml") for step in Step}
-    arguments[Step.CONTROLLER.script] += ("controller_num_generation=1", "--workers", "2")
+    arguments[Step.CONTROLLER.script] += ("controller_num_generation=1", "--workers", "1")
     arguments["render_agent.py"] = (tmp_path / "dot", "--episodes", "2", "--random", "--film", tmp_path / "dot.webp")
     for script, words in arguments.items():
         done = call(script, *words, env=env)
