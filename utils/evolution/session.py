@@ -82,9 +82,11 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
 
 def _check(config: Config, run: RunFolder) -> bool:
     """Whether all generations are done. Raises `UsageError` if an earlier step is missing or was done again."""
-    from utils.evolution.state import EvolutionState
-
     provenance.check(config, run, Step.CONTROLLER)
+    if not (run.controller / "resume.pkl").exists():
+        return False
+    from utils.evolution.state import EvolutionState  # imports cma, which takes a second
+
     state = EvolutionState.restore(run.controller)
     if state is None or state.generation < config.controller_num_generation:
         return False
