@@ -1,12 +1,13 @@
 """docs/new-environment.md: an environment from outside the package, in the very words of the page."""
 
-import os
 import re
 import shutil
+import sys
 
 import pytest
 
-from tests.helpers import ROOT, TINY, call
+from tests.helpers import ROOT, TINY, call, call_here
+from utils import environments
 from utils.environments import get_spec
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
@@ -23,19 +24,23 @@ def page(tmp_path) -> dict[str, str]:
     return blocks
 
 
-def test_five_steps_and_a_film_of_the_page_s_environment(page, tmp_path):
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+def test_five_steps_and_a_film_of_the_page_s_environment(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for the processes of steps 1 and 5
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(environments, "_SPECS", dict(environments._SPECS))
+    monkeypatch.delitem(sys.modules, "dots", raising=False)
     arguments = {step.script: ("--config", tmp_path / "dot.yaml") for step in Step}
     arguments[Step.CONTROLLER.script] += ("controller_num_generation=1", "--workers", "1")
     arguments["render_agent.py"] = (tmp_path / "dot", "--episodes", "2", "--random", "--film", tmp_path / "dot.webp")
     for script, words in arguments.items():
-        done = call(script, *words, env=env)
+        done = (call if script in (Step.ROLLOUTS.script, Step.CONTROLLER.script) else call_here)(script, *words)
         assert done.returncode == 0, (script, done.stderr)
         assert script in page["shell"]
     assert (tmp_path / "dot.webp").stat().st_size > 1000
     assert RunFolder(tmp_path / "dot").log(Step.CONTROLLER)[-1]["evaluation_mean"] is not None
     # A module in the agent's own folder is never imported.
     shutil.copy(tmp_path / "dots.py", tmp_path / "dot")
+    monkeypatch.delenv("PYTHONPATH")
     done = call("render_agent.py", tmp_path / "dot")
     assert done.returncode == 2
     assert "env_name: cannot import dots (No module named 'dots')" in done.stderr
