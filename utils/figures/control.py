@@ -18,7 +18,7 @@ def save_weights(parameters: np.ndarray, controller: Controller, spec: Environme
     height = 8 if controller.num_features <= 400 else 16
     shapes = [(height, -(-len(part) // height)) for part in weights.values()]
     drawn, panels = figure(
-        2.2 + 0.16 * sum(columns for _, columns in shapes) + len(shapes),
+        max(5.2, 2.2 + 0.16 * sum(columns for _, columns in shapes) + len(shapes)),  # room for the title
         1.0 + len(names) * (0.55 + 0.16 * height),
         len(names), len(weights), width_ratios=[columns for _, columns in shapes],
     )  # fmt: skip
