@@ -124,9 +124,9 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
             assert 1 <= frames.n_frames <= 15
-    evaluator = DreamEvaluator(agent, folder)
     for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
+        evaluator = DreamEvaluator(agent, folder)  # copies the weights
         outcomes = evaluator.score(np.zeros((1, 30), np.float32), [Job(seed, seed) for seed in range(3)], 50)
         assert [(outcome.steps, outcome.score) for outcome in outcomes] == [(lives, lives)] * 3
     agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], 1e3])

@@ -4,7 +4,7 @@ from scipy import special
 
 import utils.environments  # noqa: F401  registers the ids
 from models.controller import Controller
-from models.dream import DreamModel, Imagination
+from models.dream import DreamModel, DreamState, FastStep, Imagination
 from models.mdn_rnn import MDNRNN
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
@@ -51,6 +51,7 @@ def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
 @pytest.mark.parametrize("predicts", ["reward", "done"])
 def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeypatch):
     monkeypatch.setattr("models.dream.STRETCH", stretch)
+    monkeypatch.setattr("models.dream.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
     rng = np.random.default_rng(0)
     activations, inputs, bias = (CAR, ("z", "h"), True) if predicts == "reward" else (("tanh",), ("z", "c", "h"), False)
     rnn = MDNRNN(Z, len(activations), RNN, 4, seed=0)
@@ -71,3 +72,17 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeyp
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps
+
+
+def test_the_fast_step_is_the_plain_one():
+    rng = np.random.default_rng(1)
+    rnn = MDNRNN(Z, 3, RNN, 5, seed=0)
+    for weight in rnn.weights:
+        weight.assign_add(rng.normal(0, 0.3, weight.shape))
+    model = DreamModel(rnn, "reward")
+    state = DreamState(*(rng.normal(0, 1, (64, *size)).astype(np.float32) for size in ((Z,), (RNN,), (RNN,), ())))
+    actions, normal = (rng.normal(0, 1, (64, size)).astype(np.float32) for size in (3, Z))
+    uniform = rng.random((64, Z), np.float32)
+    plain, fast = (step(state, actions, np.float32(0.7), uniform, normal)[0] for step in (model.step, FastStep(model)))
+    for expected, ours in zip(plain, fast, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)

@@ -49,13 +49,13 @@ class DreamBatch:
         compute.start_tensorflow()
         import tensorflow as tf
 
-        from models.dream import DreamModel
+        from models.dream import DreamModel, FastStep
         from utils.agent.checkpoints import load_rnn
         from utils.dreams.noise import InitialLatents
 
         model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts)
         self._state: DreamState = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
-        return model, tf.function(model.step, autograph=False), InitialLatents(self._run, self._config.z_size)
+        return model, tf.function(FastStep(model), autograph=False), InitialLatents(self._run, self._config.z_size)
 
     def _model(self) -> "tuple[DreamModel, tf.types.experimental.GenericFunction, InitialLatents]":
         """Raises `UsageError` in a process that was forked from one in which TensorFlow ran."""
