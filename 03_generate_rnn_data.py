@@ -1,7 +1,7 @@
 """Step 3: encode the rollouts with V.
 
 V encodes each frame as the mu and logvar of its z. They are stored with the action, reward and done of the step: a
-series. Those of the first frames are stored once more, for dreams to start from.
+series. The first frames are stored once more, for dreams to start from.
 
 reads   runs/<exp_name>/rollouts and vae
 writes  runs/<exp_name>/series: episode_*.npz (mu, logvar, action, reward, done), starts.npz

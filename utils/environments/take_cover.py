@@ -23,7 +23,7 @@ from utils.system import shared_memory
 from utils.system.errors import UsageError
 
 SIZE = 64
-SCREEN = "RES_160X120"  # the smallest one; at 64x64 its fireballs look like those of larger ones
+SCREEN = "RES_160X120"  # the smallest one; at 64x64 its fireballs look like in larger ones
 STOCK_SCREEN = "RES_320X240"  # that of take_cover.cfg
 MAX_STEPS = 2100
 STEPS_PER_SECOND = 35

@@ -64,7 +64,7 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
 
 
 def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int = 9) -> None:
-    """Changes each dimension of z from its 1st to its 99th percentile, while the others stay at those of a usual frame.
+    """Changes each dimension of z from its 1st to its 99th percentile, while the others stay as in a usual frame.
 
     The dimensions that tell most of a frame come first.
 

@@ -29,7 +29,7 @@ class Rollout:
 
 @dataclass
 class Series:
-    """A rollout, encoded by V. The last three arrays are those of `Rollout`."""
+    """A rollout, encoded by V. The last three arrays are as in `Rollout`."""
 
     mu: np.ndarray  # float32 (T, z_size)
     logvar: np.ndarray  # float32 (T, z_size)

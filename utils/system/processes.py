@@ -35,7 +35,7 @@ RANK_SIZES = {
 
 
 def rank_variables() -> list[str]:
-    """Those of RANK_SIZES that are set. None is set if no process manager started this process."""
+    """The set ones of RANK_SIZES: none if no process manager started this process."""
     return [name for name in RANK_SIZES if name in os.environ]
 
 

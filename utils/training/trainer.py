@@ -167,7 +167,7 @@ class Training:
         return read_log(self._folder / "log.csv")[-1]
 
     def keep_weights(self, model: keras.Model, path: Path) -> None:
-        """Writes the trained weights to `path`, unless it holds those of this step already.
+        """Writes the trained weights to `path`, unless it holds the weights of this step already.
 
         Later steps remember this file's fingerprint, so it must not change without need.
         """
