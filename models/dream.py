@@ -64,7 +64,12 @@ class DreamModel:
         temperature, uniform, normal: as in `sample_mixture`, the noise (batch, z_size).
         """
         h, c, mixture, reward_or_logit = prediction
-        z = sample_mixture(mixture, temperature, uniform, normal)
+        return self.arrive(sample_mixture(mixture, temperature, uniform, normal), h, c, reward_or_logit)
+
+    def arrive(
+        self, z: tf.Tensor, h: tf.Tensor, c: tf.Tensor, reward_or_logit: tf.Tensor
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        """The state with a sampled z, its rewards and ends."""
         if self.predicts == "reward":
             return DreamState(z, h, c, reward_or_logit), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
         done = reward_or_logit > 0
@@ -86,8 +91,7 @@ class FastStep:
     """
 
     def __init__(self, model: DreamModel):
-        rnn = model.rnn
-        self._predicts = model.predicts
+        self._model, rnn = model, model.rnn
         cell = rnn.lstm.cell
         self._kernel = tf.concat([cell.kernel, cell.recurrent_kernel], axis=0)
         self._bias = tf.convert_to_tensor(cell.bias)
@@ -107,10 +111,7 @@ class FastStep:
         inputs = tf.concat([state.z, actions, state.reward_or_done[:, None], state.h], axis=1)
         h, c = self._gates(tf.matmul(inputs, self._kernel), state.c)
         z, prediction = self._draw(tf.matmul(h, self._head), temperature, uniform, normal)
-        if self._predicts == "reward":
-            return DreamState(z, h, c, prediction), prediction, tf.zeros_like(prediction, tf.bool)
-        done = prediction > 0
-        return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(prediction), done
+        return self._model.arrive(z, h, c, prediction)
 
     def _lstm_gates(self, product: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         i, f, g, o = tf.split(product + self._bias, 4, axis=1)

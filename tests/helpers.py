@@ -16,6 +16,7 @@ from utils.system.files import locked
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
+MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
 
 
 def command(script: str, *arguments: str, prefix: tuple[str, ...] = ()) -> list[str]:
@@ -39,6 +40,12 @@ def call(script: str, *arguments: str, prefix: tuple[str, ...] = (), **options) 
 def step(script: str, runs: Path, *overrides: str, **options) -> subprocess.CompletedProcess:
     """Runs a numbered script on the tiny configuration with its run folder under `runs`."""
     return call(script, "--config", str(TINY), f"runs_folder={runs}", *overrides, **options)
+
+
+def run_ranks(count: int, code: str) -> subprocess.CompletedProcess:
+    """Runs Python code in each of `count` MPI ranks."""
+    command = [MPIEXEC, "-n", str(count), sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 def call_here(program: str, *arguments: str) -> subprocess.CompletedProcess:

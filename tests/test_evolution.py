@@ -15,16 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, TINY, call, children, command, step
+from tests.helpers import MPIEXEC, ROOT, TINY, call, children, command, run_ranks, step
 from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
-
-
-MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
 
 
 LONG = "controller_num_generation=8"
@@ -213,9 +210,7 @@ def test_a_rank_that_waits_leaves_the_core_to_others():
         "else:\n"
         "    began = time.process_time(); ranks.receive(); print(time.process_time() - began)\n"
     )
-    done = subprocess.run(
-        [MPIEXEC, "-n", "2", sys.executable, "-c", wait], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    done = run_ranks(2, wait)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.6  # of three seconds; a blocking receive takes all three
 
@@ -227,9 +222,7 @@ def test_an_error_in_a_rank_ends_all_and_names_it():
         "ranks.abort_on_error(lambda: 1 / 0 if ranks.rank == 1 else time.sleep(60))\n"
     )
     began = time.monotonic()
-    done = subprocess.run(
-        [MPIEXEC, "-n", "3", sys.executable, "-c", fail], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    done = run_ranks(3, fail)
     assert time.monotonic() - began < 15
     assert done.returncode != 0
     assert "rank 1: failed" in done.stderr

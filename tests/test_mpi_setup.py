@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, command, mounted, step
+from tests.helpers import MPIEXEC, ROOT, command, mounted, run_ranks, step
 from utils.evolution import mpi_setup, ranks
 
 SCRIPT = "05_train_controller.py"
-MPIEXEC = Path(sys.executable).parent / "mpiexec"
 ONE_GENERATION = ("controller_num_generation=1", "--workers", "1")
 
 
@@ -51,7 +50,7 @@ def test_a_variable_left_over_from_elsewhere_is_a_line():
     ((code, said),) = copies(1, ["PMIX_RANK=0"])
     assert code == 2
     assert len(said.splitlines()) == 1
-    for name in ("PMIX_RANK", "unset", str(MPIEXEC), "MPICH"):
+    for name in ("PMIX_RANK", "unset", MPIEXEC, "MPICH"):
         assert name in said
 
 
@@ -78,9 +77,9 @@ def test_the_mpiexec_of_the_library_is_chosen_and_where_there_is_none_both_are_n
         "    try: print(mpi_setup.choose_mpiexec(os.environ))\n"
         "    except UsageError as error: print(error)\n"
     )
-    arguments = [sys.executable, "-c", choose, str(foreign), str(MPIEXEC)]
+    arguments = [sys.executable, "-c", choose, str(foreign), MPIEXEC]
     chosen, line = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
-    assert chosen == str(MPIEXEC)
+    assert chosen == MPIEXEC
     for name in (str(foreign), "Open MPI", "MPICH", "libmpi"):
         assert name in line
 
@@ -108,9 +107,7 @@ def test_killed_ranks_leave_no_shared_memory_behind():
         "if ranks.rank: ranks.send(None, 0)\n"
         "else: ranks.receive(); print(*(l for l in open('/proc/self/maps') if 'mpich_shm' in l), sep='')\n"
     )
-    done = subprocess.run(
-        [MPIEXEC, "-n", "2", sys.executable, "-c", mapped], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    done = run_ranks(2, mapped)
     assert done.returncode == 0, done.stderr
     assert all("(deleted)" in line for line in done.stdout.split("\n") if line)
 

@@ -174,10 +174,11 @@ class _Rollouts:
 
     def _step_env(self, env_index: int, action: np.ndarray) -> None:
         obs, self._reward[env_index], terminated, truncated, _ = self._envs[env_index].step(action)
-        for observer in self._observers:
-            reward = float(self._reward[env_index])
-            seen = self._obs[env_index]
-            observer.step(Transition(env_index, self._job[env_index], seen, action, reward, terminated))
+        if self._observers:
+            seen, reward = self._obs[env_index], float(self._reward[env_index])
+            transition = Transition(env_index, self._job[env_index], seen, action, reward, terminated)
+            for observer in self._observers:
+                observer.step(transition)
         self._obs[env_index] = obs
         self._over[env_index] = terminated or truncated
 

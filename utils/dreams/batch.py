@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from models.dream import DreamModel, DreamState
     from models.vae import FrameCodec
-    from utils.dreams.noise import DreamNoise, InitialLatents
+    from utils.dreams.noise import InitialLatents
 
 
 class DreamBatch:
@@ -42,7 +42,6 @@ class DreamBatch:
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.controller.num_features,), np.float32)
         lowest = self.controller.lowest_action
         self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
-        self._noise: list[DreamNoise | None] = [None] * num_envs
 
     @cached_property
     def _loaded(self) -> "tuple[DreamModel, tf.types.experimental.GenericFunction, InitialLatents]":
@@ -51,8 +50,9 @@ class DreamBatch:
 
         from models.dream import DreamModel, FastStep
         from utils.agent.checkpoints import load_rnn
-        from utils.dreams.noise import InitialLatents
+        from utils.dreams.noise import DreamNoise, InitialLatents
 
+        self._noise = [DreamNoise(0)] * self._num_envs
         model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts)
         self._state: DreamState = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
         return model, tf.function(FastStep(model), autograph=False), InitialLatents(self._run, self._config.z_size)
@@ -91,7 +91,7 @@ class DreamBatch:
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards, float32, and ends, bool, (num_envs,) each. actions: float32 (num_envs, action_size)."""
         _, step, _ = self._model()
-        noises = [noise.draw(self._config.z_size) for noise in self._noise if noise]
+        noises = [noise.draw(self._config.z_size) for noise in self._noise]
         uniform, normal = map(np.stack, zip(*noises))
         self._state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal)
         return rewards.numpy(), done.numpy()
@@ -101,6 +101,11 @@ class DreamBatch:
         z, h, c, _ = self._state
         return self.controller.features(z=z, h=h, c=c).numpy()
 
+    @property
+    def z(self) -> np.ndarray:
+        """float32 (num_envs, z_size)."""
+        return self._state.z.numpy()
+
     def render(self) -> np.ndarray:
         """V's reconstructions of z, uint8 (num_envs, 64, 64, 3)."""
-        return self._codec.decode(self._state.z.numpy())
+        return self._codec.decode(self.z)

@@ -1,6 +1,7 @@
 """A worker: takes tasks, plays their episodes and answers with the scores, until it is told to stop."""
 
 import time
+from typing import TYPE_CHECKING
 
 import gymnasium
 
@@ -14,14 +15,17 @@ from utils.run.folder import RunFolder
 from utils.system import compute
 from utils.system.processes import memory_mb
 
+if TYPE_CHECKING:
+    from utils.agent.agent import AgentPolicy
+    from utils.dreams.evaluator import DreamEvaluator
+
 
 class RolloutWorker:
     """Plays tasks with V and M of a run. Starts TensorFlow, with one thread."""
 
     def __init__(self, config: Config, run: RunFolder):
         compute.start_tensorflow(threads=1)
-        from utils.agent.agent import Agent, AgentPolicy
-        from utils.dreams.evaluator import DreamEvaluator
+        from utils.agent.agent import Agent
 
         self._config, self._run, self._make = config, run, get_spec(config.env_name).make
         self._agent = Agent(config, run)

@@ -53,7 +53,7 @@ def _rnn_losses(inputs: FigureInputs, path: Path) -> None:
 
 
 def _traversal(inputs: FigureInputs, path: Path) -> None:
-    vision.save_traversal(inputs.codec, inputs.held_out_frames, path)
+    vision.save_traversal(inputs.codec, *inputs.latents, path)
 
 
 def _prior(inputs: FigureInputs, path: Path) -> None:

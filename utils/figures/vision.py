@@ -63,14 +63,13 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
     save(drawn, path)
 
 
-def save_traversal(codec: FrameCodec, obs: np.ndarray, path: Path, values: int = 9) -> None:
+def save_traversal(codec: FrameCodec, mu: np.ndarray, logvar: np.ndarray, path: Path, values: int = 9) -> None:
     """Changes each dimension of z from its 1st to its 99th percentile, while the others stay as in a usual frame.
 
     The dimensions that tell most of a frame come first.
 
-    obs: uint8 (n, 64, 64, 3), many frames.
+    mu, logvar: float32 (n, z_size), of many frames.
     """
-    mu, logvar = codec.encode(obs)
     kl = kl_per_dimension(mu, logvar).mean(axis=0)
     order = np.argsort(-kl)
     norm = np.square(mu).sum(axis=1)

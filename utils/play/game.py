@@ -69,7 +69,7 @@ class DreamPlay:
         action = human_action
         if action is None:
             action = self._agent.controller.act(self._parameters, self._dreams.features()[None]).numpy()[0, 0]
-        reconstruction = self._dreams.render()[0]
+        reconstruction = self._agent.codec.decode(self._dreams.z)[0]
         self._dreams.temperature = self.temperature
         rewards, done = self._dreams.step(action[None])
         return Frame(reconstruction, None, reconstruction, action, float(rewards[0]), 0.0, 0), bool(done[0])

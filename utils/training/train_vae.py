@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         run.vae, variables, num_logs, config.checkpoint_seconds,
         {
             "reconstructions": lambda path: vision.save_reconstructions(FrameCodec(vae), held_out_obs, path),
-            "traversal": lambda path: vision.save_traversal(FrameCodec(vae), held_out_obs, path),
+            "traversal": lambda path: _save_traversal(vae, held_out_obs, path),
             "prior": lambda path: vision.save_prior(FrameCodec(vae), path),
         },
     )  # fmt: skip
@@ -64,6 +65,11 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
     return training.last_row()
+
+
+def _save_traversal(vae: VAE, obs: np.ndarray, path: Path) -> None:
+    codec = FrameCodec(vae)
+    vision.save_traversal(codec, *codec.encode(obs), path)
 
 
 def make_train_step(
