@@ -139,13 +139,17 @@ def frozen_encoder(vae: VAE) -> Callable[[tf.Tensor], list[tf.Tensor]]:
 
 
 class FrameCodec:
-    """V with its present weights for NumPy arrays of any length: frames to mu and logvar, z to frames."""
+    """V for NumPy arrays of any length: frames to mu and logvar, z to frames.
+
+    frozen: encodes with the present weights, faster. Otherwise with those that V has at each call.
+    """
 
     BATCH = 512  # frames at most that V takes at once
 
-    def __init__(self, vae: VAE):
+    def __init__(self, vae: VAE, frozen: bool = True):
+        live = lambda obs: vae.encode_mu_logvar(images_from_obs(obs), training=False)  # noqa: E731
         spec = tf.TensorSpec((None, *IMAGE_SHAPE), tf.uint8)
-        self._encode = tf.function(frozen_encoder(vae), input_signature=[spec], autograph=False)
+        self._encode = tf.function(frozen_encoder(vae) if frozen else live, input_signature=[spec], autograph=False)
         self.z_size: int = vae.decode.input_shape[-1]
         spec = tf.TensorSpec((None, self.z_size), tf.float32)
         decode = lambda z: vae.decode(z, training=False)  # noqa: E731

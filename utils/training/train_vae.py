@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -43,13 +42,14 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, optimizer = make_train_step(vae, config)
     variables = vae.vae.trainable_variables + optimizer.variables
     held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
+    codec = FrameCodec(vae, frozen=False)
     num_logs = math.ceil(LOGS_PER_EPOCH * config.vae_num_epoch)
     training = Training(
         run.vae, variables, num_logs, config.checkpoint_seconds,
         {
-            "reconstructions": lambda path: vision.save_reconstructions(FrameCodec(vae), held_out_obs, path),
-            "traversal": lambda path: _save_traversal(vae, held_out_obs, path),
-            "prior": lambda path: vision.save_prior(FrameCodec(vae), path),
+            "reconstructions": lambda path: vision.save_reconstructions(codec, held_out_obs, path),
+            "traversal": lambda path: vision.save_traversal(codec, *codec.encode(held_out_obs), path),
+            "prior": lambda path: vision.save_prior(codec, path),
         },
     )  # fmt: skip
     if training.step == 0 and (before := previous(config)):
@@ -65,11 +65,6 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, config.vae_batch_size)
     training.keep_weights(vae.vae, run.vae_weights)
     return training.last_row()
-
-
-def _save_traversal(vae: VAE, obs: np.ndarray, path: Path) -> None:
-    codec = FrameCodec(vae)
-    vision.save_traversal(codec, *codec.encode(obs), path)
 
 
 def make_train_step(
