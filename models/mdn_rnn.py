@@ -38,7 +38,7 @@ class Mixture(NamedTuple):
 class MDNRNN(keras.Model):
     """At the chapter's sizes: 36 inputs, 256 LSTM units, 5 * 3 * 32 + 1 = 481 outputs.
 
-    precision: "float32" or "bfloat16" (mixed), of the matrix products in training.
+    precision: "float32" or "bfloat16" (mixed), of the matrix products in training and in dreams.
     seed: of the initial weights.
     """
 
@@ -48,7 +48,7 @@ class MDNRNN(keras.Model):
     ):  # fmt: skip
         super().__init__(name=name)
         self.z_size, self.action_size, self.rnn_size, self.num_mixture = z_size, action_size, rnn_size, num_mixture
-        self._product_dtype = tf.as_dtype(precision)
+        self.product_dtype = tf.as_dtype(precision)
         seeds = keras.random.SeedGenerator(seed)
         self.lstm = layers.LSTM(
             rnn_size,
@@ -93,7 +93,7 @@ class MDNRNN(keras.Model):
     def hidden(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 (batch, time, input_size) to h of the LSTM, float32 (batch, time, rnn_size)."""
         cell = self.lstm.cell
-        return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self._product_dtype)
+        return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype)
 
     def outputs_of(self, hidden: tf.Tensor) -> tf.Tensor:
         """h of the LSTM, (..., rnn_size), to raw outputs, float32 (..., output_size)."""

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import special
 
 import utils.environments  # noqa: F401  registers the ids
 from models.controller import Controller
-from models.dream import DreamModel, DreamState, FastStep, Imagination
+from models.dream import DreamModel, DreamState
+from models.fast_step import FastStep, SingleStep, rounded
+from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
@@ -50,8 +53,8 @@ def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
 @pytest.mark.parametrize("stretch", [5, 50])
 @pytest.mark.parametrize("predicts", ["reward", "done"])
 def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeypatch):
-    monkeypatch.setattr("models.dream.STRETCH", stretch)
-    monkeypatch.setattr("models.dream.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
+    monkeypatch.setattr("models.imagination.STRETCH", stretch)
+    monkeypatch.setattr("models.imagination.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
     rng = np.random.default_rng(0)
     activations, inputs, bias = (CAR, ("z", "h"), True) if predicts == "reward" else (("tanh",), ("z", "c", "h"), False)
     rnn = MDNRNN(Z, len(activations), RNN, 4, seed=0)
@@ -75,14 +78,63 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeyp
 
 
 def test_the_fast_step_is_the_plain_one():
-    rng = np.random.default_rng(1)
-    rnn = MDNRNN(Z, 3, RNN, 5, seed=0)
-    for weight in rnn.weights:
-        weight.assign_add(rng.normal(0, 0.3, weight.shape))
-    model = DreamModel(rnn, "reward")
-    state = DreamState(*(rng.normal(0, 1, (64, *size)).astype(np.float32) for size in ((Z,), (RNN,), (RNN,), ())))
-    actions, normal = (rng.normal(0, 1, (64, size)).astype(np.float32) for size in (3, Z))
-    uniform = rng.random((64, Z), np.float32)
-    plain, fast = (step(state, actions, np.float32(0.7), uniform, normal)[0] for step in (model.step, FastStep(model)))
+    model, controller, state, arguments = one_step("float32", 64)
+    plain, fast = (step(state, *arguments)[0] for step in (model.step, FastStep(model, controller)))
     for expected, ours in zip(plain, fast, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_in_bfloat16_the_fast_step_is_near_the_plain_one_and_the_errors_cancel():
+    model, controller, state, arguments = one_step("bfloat16", 64)
+    plain, fast = (step(state, *arguments)[0] for step in (model.step, FastStep(model, controller)))
+    error = np.asarray(fast.h - plain.h)
+    assert 1e-5 < np.abs(error).max() < 0.05
+    assert np.abs(error.mean()) < 1e-3
+    assert fast.h.dtype == fast.z.dtype == fast.reward_or_done.dtype == "float32"
+
+
+@pytest.mark.parametrize("predicts", ["reward", "done"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_single_step_is_the_fast_one(precision, predicts):
+    model, controller, state, (actions, temperature, *noise) = one_step(precision, 8, predicts)
+    fast = FastStep(model, controller)
+    expected, rewards, done = fast(state, actions, temperature, *noise)
+    single, tolerance, near = SingleStep(fast), 1e-4 if precision == "float32" else 0.02, []
+    for k in range(8):
+        row = slice(k, k + 1)
+        one = DreamState(*(part[row] for part in state))
+        ours, our_rewards, our_done = single(one, actions[row], temperature, *(part[row] for part in noise))
+        for graph, array in zip([*expected, rewards], [*ours, our_rewards], strict=True):
+            near.append(np.abs(array - graph[row]).ravel() < tolerance)
+            assert (array.dtype, array.shape) == (np.float32, graph[row].shape)
+        assert our_done == done[k]
+    assert np.mean(np.concatenate(near)) > (
+        0.99 if precision == "float32" else 0.95
+    )  # a component may differ by a hair
+
+
+def one_step(precision, batch, predicts="reward"):
+    """A dream of an M with large weights, and the arguments of its next step."""
+    rng = np.random.default_rng(1)
+    rnn = MDNRNN(Z, 3, RNN, 5, precision, seed=0)
+    for weight in rnn.weights:
+        weight.assign_add(rng.normal(0, 0.3, weight.shape))
+    state = DreamState(*(rng.normal(0, 1, (batch, *size)).astype(np.float32) for size in ((Z,), (RNN,), (RNN,), ())))
+    actions, normal = (rng.normal(0, 1, (batch, size)).astype(np.float32) for size in (3, Z))
+    controller = Controller({"z": Z, "h": RNN}, CAR, bias=True)
+    noise = rng.random((batch, Z), np.float32), normal
+    return DreamModel(rnn, predicts), controller, state, (actions, np.float32(0.7), *noise)
+
+
+def test_rounded_weights_keep_the_products_nearer_than_weights_rounded_each_to_its_nearest():
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(0, 1, (2000, 10)) @ rng.normal(0, 1, (10, 40)) + 0.5).astype(np.float32)
+    weights, bias = rng.normal(0, 1, (40, 30)).astype(np.float32), rng.normal(0, 1, 30).astype(np.float32)
+    ours, our_bias = rounded(weights, bias, vectors, tf.bfloat16)
+    nearest = tf.cast(tf.cast(weights, tf.bfloat16), tf.float32).numpy()
+    np.testing.assert_array_equal(ours, tf.cast(tf.cast(ours, tf.bfloat16), tf.float32))
+    np.testing.assert_allclose(ours, weights, atol=0.05)
+    expected = vectors @ weights + bias
+    error, nearest_error = vectors @ ours + our_bias - expected, vectors @ nearest + bias - expected
+    assert np.std(error) < 0.5 * np.std(nearest_error)
+    assert np.abs(error.mean(axis=0)).max() < 0.05 * np.abs(nearest_error.mean(axis=0)).max()

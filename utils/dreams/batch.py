@@ -1,5 +1,6 @@
 """Dreams of a run side by side, a step at a time: what the Gymnasium environments and the player share."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,10 @@ from utils.system import compute
 from utils.system.errors import UsageError
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from models.dream import DreamModel, DreamState
     from models.vae import FrameCodec
     from utils.dreams.noise import InitialLatents
+
+NOISE_STEPS = 64  # steps of noise that are drawn at once for a dream
 
 
 class DreamBatch:
@@ -44,21 +44,27 @@ class DreamBatch:
         self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
 
     @cached_property
-    def _loaded(self) -> "tuple[DreamModel, tf.types.experimental.GenericFunction, InitialLatents]":
+    def _loaded(self) -> "tuple[Callable, InitialLatents]":
         compute.start_tensorflow()
         import tensorflow as tf
 
-        from models.dream import DreamModel, FastStep
+        from models.dream import DreamModel, DreamState
+        from models.fast_step import FastStep, SingleStep
         from utils.agent.checkpoints import load_rnn
         from utils.dreams.noise import DreamNoise, InitialLatents
 
         self._noise = [DreamNoise(0)] * self._num_envs
+        self._ahead = np.zeros((2, NOISE_STEPS, self._num_envs, self._config.z_size), np.float32)
+        self._steps = np.zeros(self._num_envs, int)
         model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts)
-        self._state: DreamState = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
-        return model, tf.function(FastStep(model), autograph=False), InitialLatents(self._run, self._config.z_size)
+        begin = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
+        self._state = DreamState(*(part.numpy() for part in begin))
+        step = FastStep(model, self.controller)
+        compiled = SingleStep(step) if self._num_envs == 1 else tf.function(step, autograph=False)
+        return compiled, InitialLatents(self._run, self._config.z_size)
 
-    def _model(self) -> "tuple[DreamModel, tf.types.experimental.GenericFunction, InitialLatents]":
-        """Raises `UsageError` in a process that was forked from one in which TensorFlow ran."""
+    def _model(self) -> "tuple[Callable, InitialLatents]":
+        """The step and the starts. Raises `UsageError` in a process forked from one in which TensorFlow ran."""
         compute.check_not_cut_off(
             f', or take dreams in one batch, which are faster: gymnasium.make_vec("{DREAM}", num_envs=64, run=...)'
         )
@@ -73,38 +79,36 @@ class DreamBatch:
 
     def begin(self, env_index: int, seed: int) -> None:
         """Begins the dream of `seed`, with its own start and an empty memory."""
-        model, _, initial = self._model()
-        import tensorflow as tf
-
+        _, initial = self._model()
         from utils.dreams.noise import DreamNoise
 
-        self._noise[env_index] = noise = DreamNoise(seed)
-        fresh = model.begin(initial.sample(noise.start)[None])
-        chosen = np.arange(self._num_envs) == env_index
-        self._state = type(self._state)(
-            *(
-                tf.where(chosen.reshape((-1,) + (1,) * (part.ndim - 1)), new, part)
-                for new, part in zip(fresh, self._state)
-            )
-        )
+        self._noise[env_index], self._steps[env_index] = (noise := DreamNoise(seed)), 0
+        if not self._state.z.flags.writeable:  # TensorFlow's own memory
+            self._state = type(self._state)(*map(np.array, self._state))
+        for part in self._state:
+            part[env_index] = 0
+        self._state.z[env_index] = initial.sample(noise.start)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards, float32, and ends, bool, (num_envs,) each. actions: float32 (num_envs, action_size)."""
-        _, step, _ = self._model()
-        noises = [noise.draw(self._config.z_size) for noise in self._noise]
-        uniform, normal = map(np.stack, zip(*noises))
-        self._state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal)
-        return rewards.numpy(), done.numpy()
+        step, _ = self._model()
+        row = self._steps % NOISE_STEPS
+        for env_index in np.flatnonzero(row == 0):
+            self._ahead[:, :, env_index] = self._noise[env_index].draw(NOISE_STEPS, self._config.z_size)
+        uniform, normal = self._ahead[:, row, np.arange(self._num_envs)]
+        self._steps += 1
+        state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal)
+        self._state = type(self._state)(*map(np.asarray, state))
+        return np.array(rewards), np.array(done)
 
     def features(self) -> np.ndarray:
         """What the run's controller reads, float32 (num_envs, num_features)."""
-        z, h, c, _ = self._state
-        return self.controller.features(z=z, h=h, c=c).numpy()
+        return np.concatenate([getattr(self._state, name) for name in self.controller.inputs], axis=1)
 
     @property
     def z(self) -> np.ndarray:
         """float32 (num_envs, z_size)."""
-        return self._state.z.numpy()
+        return self._state.z
 
     def render(self) -> np.ndarray:
         """V's reconstructions of z, uint8 (num_envs, 64, 64, 3)."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from models.dream import DreamModel, Imagination
+from models.dream import DreamModel
+from models.imagination import Imagination
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job, Outcome
 from utils.dreams.noise import DreamNoise, InitialLatents

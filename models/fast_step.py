@@ -1,0 +1,166 @@
+"""A dreamed step at the speed of the hardware.
+
+Where M's products are in bfloat16 (`rnn_precision`), so are those of the dream. Rounding the weights, each to its
+nearest, would make a slightly different M, and dreams of another score. They are rounded one after another instead,
+and each is moved first by what the ones before it did to the products: the errors cancel over the vectors that M meets
+in dreams. Source: Frantar et al., "GPTQ", 2022, with bfloat16 in place of integers.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from models.controller import Controller
+from models.dream import DreamModel, DreamState
+from models.mdn_rnn import LOGVAR_LIMIT
+
+# Dreams over which the rounding errors cancel, and the spread of the controllers that act in them.
+_DREAMS, _STEPS, _SPREAD = 64, 100, 0.1
+
+
+class FastStep:
+    """`DreamModel.step` with a copy of the model's present weights.
+
+    What makes it fast: one product for the inputs and h, bfloat16, the mixture as planes (mixture, z) of which running
+    sums choose a component without normalised weights, and XLA for everything that is no product. XLA compiles once
+    for each batch size. State, sums and draws are float32.
+
+    controller: of the agents that will act in the dreams.
+    """
+
+    def __init__(self, model: DreamModel, controller: Controller):
+        self._model, rnn = model, model.rnn
+        cell = rnn.lstm.cell
+        kernel, bias = np.concatenate([cell.kernel, cell.recurrent_kernel]), cell.bias.numpy()
+        # In the file the head's outputs are (part, z, mixture), here (part, mixture, z).
+        self._planes = (3, rnn.num_mixture, rnn.z_size)
+        columns = np.arange(rnn.output_size - 1).reshape(3, rnn.z_size, rnn.num_mixture)
+        order = np.append(columns.transpose(0, 2, 1), rnn.output_size - 1)
+        head, head_bias = rnn.mdn.kernel.numpy()[:, order], rnn.mdn.bias.numpy()[order]
+        if rnn.product_dtype != tf.float32:
+            inputs, hidden = _dreamed(model, controller)
+            kernel, bias = rounded(kernel, bias, inputs, rnn.product_dtype)
+            head, head_bias = rounded(head, head_bias, hidden, rnn.product_dtype)
+        self._kernel, self._head = tf.cast(kernel, rnn.product_dtype), tf.cast(head, rnn.product_dtype)
+        self._bias, self._head_bias = tf.constant(bias), tf.constant(head_bias)
+        self._gates = tf.function(self._lstm_gates, jit_compile=True, autograph=False)
+        self._draw = tf.function(self._draw_z, jit_compile=True, autograph=False)
+
+    def __call__(
+        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        """The next state, rewards, float32 (batch,), and ends, bool (batch,). Arguments as of `DreamModel.step`."""
+        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c)
+        z, prediction = self._draw(self._product(h, self._head), temperature, uniform, normal)
+        return self._model.arrive(z, h, c, prediction)
+
+    @staticmethod
+    def _product(vectors: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(tf.cast(vectors, weights.dtype), weights)
+
+    def _lstm_gates(self, product: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        i, f, g, o = tf.split(tf.cast(product, tf.float32) + self._bias, 4, axis=1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    def _draw_z(
+        self, product: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """z, (batch, z_size), and the predicted reward or logit of the end, (batch,)."""
+        outputs = tf.cast(product, tf.float32) + self._head_bias
+        logpi, mu, logvar = tf.unstack(tf.reshape(outputs[:, :-1], (-1, *self._planes)), axis=1)
+        weights = tf.exp((logpi - tf.reduce_max(logpi, axis=1, keepdims=True)) / temperature)
+        sums = [weights[:, 0]]
+        for k in range(1, self._planes[1]):
+            sums.append(sums[-1] + weights[:, k])
+        place = uniform * sums[-1]
+        chosen_mu, chosen_logvar = mu[:, 0], logvar[:, 0]
+        for k in range(1, self._planes[1]):
+            beyond = place >= sums[k - 1]
+            chosen_mu = tf.where(beyond, mu[:, k], chosen_mu)
+            chosen_logvar = tf.where(beyond, logvar[:, k], chosen_logvar)
+        std = tf.exp(0.5 * tf.clip_by_value(chosen_logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT))
+        return chosen_mu + std * tf.sqrt(temperature) * normal, outputs[:, -1]
+
+
+class SingleStep:
+    """`FastStep` for one dream, in NumPy: for so little arithmetic, TensorFlow takes most of its time to begin.
+
+    It has the weights of a `FastStep`, rounded as they are. Vectors are not rounded.
+    """
+
+    def __init__(self, step: FastStep):
+        self._model = step._model
+        self._kernel, self._head = (tf.cast(weights, tf.float32).numpy() for weights in (step._kernel, step._head))
+        self._bias, self._head_bias = step._bias.numpy(), step._head_bias.numpy()
+        self._planes = step._planes
+
+    def __call__(
+        self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray
+    ) -> tuple[DreamState, np.ndarray, np.ndarray]:
+        """As `FastStep.__call__`, with arrays of a batch of one."""
+        read = np.concatenate([state.z[0], actions[0], state.reward_or_done, state.h[0]])
+        i, f, g, o = np.split(read @ self._kernel + self._bias, 4)
+        c = _sigmoid(f) * state.c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        outputs = h[0] @ self._head + self._head_bias
+        logpi, mu, logvar = outputs[:-1].reshape(self._planes)
+        sums = np.cumsum(np.exp((logpi - logpi.max(axis=0)) / temperature), axis=0)
+        chosen = np.sum(uniform * sums[-1] >= sums[:-1], axis=0)[None]
+        mu, logvar = (np.take_along_axis(part, chosen, axis=0) for part in (mu, logvar))
+        std = np.exp(0.5 * np.clip(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT))
+        z = mu + std * np.float32(np.sqrt(temperature)) * normal
+        if self._model.predicts == "reward":
+            return DreamState(z, h, c, outputs[-1:]), outputs[-1:], np.zeros(1, bool)
+        done = outputs[-1:] > 0
+        return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * np.tanh(0.5 * x) + 0.5  # never overflows
+
+
+def _inputs(state: DreamState, actions: tf.Tensor) -> tf.Tensor:
+    """What the product for the LSTM's gates reads, float32 (batch, input_size + rnn_size)."""
+    return tf.concat([state.z, actions, state.reward_or_done[:, None], state.h], axis=1)
+
+
+def rounded(
+    weights: np.ndarray, bias: np.ndarray, vectors: np.ndarray, dtype: tf.DType
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights that `dtype` holds, and a bias, so that vectors @ weights + bias stays as near as it can.
+
+    weights: float32 (n, outputs).
+    bias: float32 (outputs,). Stays in float32, and takes what the last weights left.
+    vectors: float32 (samples, n), as the weights will be multiplied with.
+    """
+    vectors = np.column_stack([vectors, np.ones(len(vectors))]).astype(np.float64)
+    moments = vectors.T @ vectors / len(vectors)
+    moments[np.diag_indices_from(moments)] += 1e-4 * moments.trace() / len(moments)  # rarely used ones count as well
+    spread = np.linalg.cholesky(np.linalg.inv(moments)).T
+    rows = np.concatenate([weights, bias[None]]).astype(np.float64)
+    for k in range(len(weights)):
+        nearest = rows[k].astype(np.float32).astype(dtype.as_numpy_dtype).astype(np.float64)
+        error, rows[k] = rows[k] - nearest, nearest
+        rows[k + 1 :] -= np.outer(spread[k, k + 1 :] / spread[k, k], error)
+    return rows[:-1].astype(np.float32), rows[-1].astype(np.float32)
+
+
+def _dreamed(model: DreamModel, controller: Controller) -> tuple[np.ndarray, np.ndarray]:
+    """What M's two products read in dreams: float32 (dreams * steps, input_size + rnn_size) and (..., rnn_size).
+
+    The dreams are in float32, start from V's prior, have a random controller each and go on beyond an end.
+    """
+    rng, z_size = np.random.default_rng(0), model.rnn.z_size
+    parameters = rng.normal(0, _SPREAD, (_DREAMS, controller.num_parameters)).astype(np.float32)
+    step = tf.function(model.step, autograph=False)
+    state = model.begin(rng.standard_normal((_DREAMS, z_size), np.float32))
+    inputs, hidden = [], []
+    for _ in range(_STEPS):
+        features = controller.features(z=state.z, h=state.h, c=state.c)
+        actions = controller.act(parameters, features[:, None])[:, 0]
+        inputs.append(_inputs(state, actions))
+        noise = rng.random((_DREAMS, z_size), np.float32), rng.standard_normal((_DREAMS, z_size), np.float32)
+        state, _, done = step(state, actions, tf.constant(1.0), *noise)
+        state = state._replace(reward_or_done=tf.where(done, 0.0, state.reward_or_done))
+        hidden.append(state.h)
+    return np.concatenate(inputs), np.concatenate(hidden)
