@@ -25,7 +25,7 @@ from utils.system import compute
 
 def main() -> None:
     with cli.step(Step.RNN, __doc__) as (config, run, results):
-        compute.start_tensorflow()
+        compute.start_tensorflow(rows=config.rnn_batch_size)
         from utils.environments import get_spec
         from utils.run.summaries import of_rnn
         from utils.system.progress import Progress

@@ -44,14 +44,14 @@ def _vae(run_folder: Path, in_memory: bool) -> float:
 
 
 def _rnn(run_folder: Path, in_memory: bool) -> float:
-    compute.start_tensorflow()
+    settings = config.load(CONFIG)
+    compute.start_tensorflow(rows=settings.rnn_batch_size)
     from utils.agent.checkpoints import build_rnn
     from utils.data.frames import prefetched
     from utils.data.sequences import SequenceSet
     from utils.training.train_rnn import make_steps
 
-    settings = config.load(CONFIG)
-    train_step, *_ = make_steps(build_rnn(settings), settings)
+    train_step, *_ = make_steps(build_rnn(settings), settings, compute.parts_at_once(settings.rnn_batch_size))
     sequences = SequenceSet(sorted((run_folder / "series").glob("episode_*.npz")), settings)
     batches = prefetched(sequences.batches(0, settings.rnn_batch_size, 0), depth=4)
     if in_memory:

@@ -31,11 +31,8 @@ class FastStep:
         self._model, rnn = model, model.rnn
         cell = rnn.lstm.cell
         kernel, bias = np.concatenate([cell.kernel, cell.recurrent_kernel]), cell.bias.numpy()
-        # In the file the head's outputs are (part, z, mixture), here (part, mixture, z).
         self._planes = (3, rnn.num_mixture, rnn.z_size)
-        columns = np.arange(rnn.output_size - 1).reshape(3, rnn.z_size, rnn.num_mixture)
-        order = np.append(columns.transpose(0, 2, 1), rnn.output_size - 1)
-        head, head_bias = rnn.mdn.kernel.numpy()[:, order], rnn.mdn.bias.numpy()[order]
+        head, head_bias = (weights.numpy() for weights in rnn.head_in_planes())
         if rnn.product_dtype != tf.float32:
             inputs, hidden = _dreamed(model, controller)
             kernel, bias = rounded(kernel, bias, inputs, rnn.product_dtype)

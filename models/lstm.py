@@ -18,7 +18,7 @@ def lstm(
     kernel: float32 (features, 4 units), gates in Keras's order: input, forget, new, output.
     recurrent_kernel: float32 (units, 4 units).
     bias: float32 (4 units,).
-    dtype: of the matrix products. The state stays in float32.
+    dtype: of the matrix products, and of what is kept for the way back. The state c stays in float32.
     """
     units = recurrent_kernel.shape[0]
 
@@ -35,47 +35,46 @@ def lstm(
         from_inputs = tf.cast(product(x, kernel) + bias, dtype)
 
         def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *history: tf.TensorArray) -> tuple:
-            gates = tf.cast(from_inputs[t] + tf.matmul(tf.cast(h, dtype), recurrent), tf.float32)
+            gates = tf.cast(from_inputs[t] + tf.matmul(h, recurrent), tf.float32)
             i, f, g, o = tf.split(gates, 4, axis=1)
             i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
             c = f * c + i * g
-            h = o * tf.tanh(c)
-            kept = tf.concat([i, f, g, o], 1), c, h
+            h = tf.cast(o * tf.tanh(c), dtype)
+            kept = tf.cast(tf.concat([i, f, g, o], axis=1), dtype), c, h
             return t + 1, h, c, *(array.write(t, value) for array, value in zip(history, kept))
 
-        arrays = [tf.TensorArray(tf.float32, time) for _ in range(3)]
-        result = tf.while_loop(lambda t, *_: t < time, step, (0, begin, begin, *arrays), parallel_iterations=1)
+        arrays = (tf.TensorArray(kept, time) for kept in (dtype, tf.float32, dtype))
+        start = 0, tf.cast(begin, dtype), begin, *arrays
+        result = tf.while_loop(lambda t, *_: t < time, step, start, parallel_iterations=1)
         gates, cs, hs = (array.stack() for array in result[3:])
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             before = tf.concat([begin[None], cs[:-1]], axis=0)
 
             def back(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, d_gates: tf.TensorArray) -> tuple:
-                i, f, g, o = tf.split(gates[t], 4, axis=1)
-                dh = dh + upstream[t]
+                i, f, g, o = tf.split(tf.cast(gates[t], tf.float32), 4, axis=1)
+                dh = tf.cast(dh, tf.float32) + upstream[t]
                 tanh_c = tf.tanh(cs[t])
                 dc = dc + dh * o * (1 - tanh_c * tanh_c)
                 d_i, d_f, d_g, d_o = dc * g, dc * before[t], dc * i, dh * tanh_c
                 d_raw = tf.concat([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g * g), d_o * o * (1 - o)], axis=1)
-                dh = tf.cast(tf.matmul(tf.cast(d_raw, dtype), recurrent, transpose_b=True), tf.float32)
-                return t - 1, dh, dc * f, d_gates.write(t, d_raw)
+                d_raw = tf.cast(d_raw, dtype)
+                return t - 1, tf.matmul(d_raw, recurrent, transpose_b=True), dc * f, d_gates.write(t, d_raw)
 
-            *_, d_gates = tf.while_loop(
-                lambda t, *_: t >= 0, back, (time - 1, begin, begin, tf.TensorArray(tf.float32, time)),
-                parallel_iterations=1,
-            )  # fmt: skip
+            end = time - 1, tf.cast(begin, dtype), begin, tf.TensorArray(dtype, time)
+            *_, d_gates = tf.while_loop(lambda t, *_: t >= 0, back, end, parallel_iterations=1)
             d_gates = tf.reshape(d_gates.stack(), (-1, 4 * units))
-            h_before = tf.reshape(tf.concat([begin[None], hs[:-1]], axis=0), (-1, units))
+            h_before = tf.reshape(tf.concat([tf.cast(begin, dtype)[None], hs[:-1]], axis=0), (-1, units))
             flat = tf.reshape(x, (-1, x.shape[-1]))
             d_inputs = tf.reshape(product(d_gates, kernel, transpose_b=True), tf.shape(x))
             return (
                 d_inputs,
                 product(flat, d_gates, transpose_a=True),
                 product(h_before, d_gates, transpose_a=True),
-                tf.reduce_sum(d_gates, axis=0),
+                tf.reduce_sum(tf.cast(d_gates, tf.float32), axis=0),
             )
 
-        return hs, gradient
+        return tf.cast(hs, tf.float32), gradient
 
     weights = map(tf.convert_to_tensor, (kernel, recurrent_kernel, bias))
     hs = run(tf.transpose(inputs, (1, 0, 2)), *weights)

@@ -6,7 +6,6 @@ the reward, or the logit of the end.
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -88,16 +87,30 @@ class MDNRNN(keras.Model):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
-        return self.outputs_of(self.hidden(inputs))
+        return self.mdn(self.hidden(inputs))
 
     def hidden(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 (batch, time, input_size) to h of the LSTM, float32 (batch, time, rnn_size)."""
         cell = self.lstm.cell
         return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype)
 
-    def outputs_of(self, hidden: tf.Tensor) -> tf.Tensor:
-        """h of the LSTM, (..., rnn_size), to raw outputs, float32 (..., output_size)."""
-        return self.mdn(hidden)
+    def head_in_planes(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel and bias of the dense layer with its outputs in the order (part, mixture, z), then the prediction.
+
+        In files the order is (part, z, mixture). In this one, sums over the mixture are sums of whole vectors.
+        """
+
+        def planes(weights: tf.Tensor) -> tf.Tensor:
+            parts = tf.reshape(weights[:, :-1], (-1, 3, self.z_size, self.num_mixture))
+            mixture = tf.reshape(tf.transpose(parts, (0, 1, 3, 2)), (-1, self.output_size - 1))
+            return tf.concat([mixture, weights[:, -1:]], axis=1)
+
+        return planes(tf.convert_to_tensor(self.mdn.kernel)), planes(tf.convert_to_tensor(self.mdn.bias)[None])[0]
+
+    def planes(self, hidden: tf.Tensor) -> tf.Tensor:
+        """h of the LSTM, float32 (n, rnn_size), to raw outputs (n, output_size) in `product_dtype`, in planes."""
+        kernel, bias = (tf.cast(weights, self.product_dtype) for weights in self.head_in_planes())
+        return tf.matmul(tf.cast(hidden, self.product_dtype), kernel) + bias
 
     def step(self, inputs: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of the LSTM. inputs: (batch, input_size). h, c and the two results: (batch, rnn_size)."""
@@ -119,30 +132,11 @@ class MDNRNN(keras.Model):
 def mixture_nll(mixture: Mixture, z: tf.Tensor) -> tf.Tensor:
     """Negative log-likelihood of z, float32 (..., z_size), under the mixture. The same shape, in nats.
 
-    Components are summed in log space, so that a z far from every component costs much, but not infinity. The gradient
-    is written out: it needs half the passes over memory that automatic differentiation needs.
+    Components are summed in log space, so that a z far from every component costs much, but not infinity.
     """
-
-    @tf.custom_gradient
-    def nll(
-        logpi: tf.Tensor, mu: tf.Tensor, logvar: tf.Tensor, z: tf.Tensor
-    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        inverse = tf.exp(-0.5 * logvar)
-        deviation = (z[..., None] - mu) * inverse
-        joint = logpi - 0.5 * (tf.square(deviation) + logvar) - _HALF_LOG_TWO_PI
-        max_joint = tf.reduce_max(joint, axis=-1, keepdims=True)
-        scaled = tf.exp(joint - max_joint)
-        total = tf.reduce_sum(scaled, axis=-1, keepdims=True)
-
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            responsibility = scaled * (upstream[..., None] / total)
-            d_mu = -responsibility * deviation * inverse
-            d_logvar = 0.5 * responsibility * (1 - tf.square(deviation))
-            return -responsibility, d_mu, d_logvar, -tf.reduce_sum(d_mu, axis=-1)
-
-        return -(max_joint + tf.math.log(total))[..., 0], gradient
-
-    return nll(*mixture, z)
+    squared = tf.square(z[..., None] - mixture.mu) * tf.exp(-mixture.logvar)
+    log_normal = -0.5 * (squared + mixture.logvar) - _HALF_LOG_TWO_PI
+    return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
 
 
 def sample_mixture(
@@ -166,23 +160,3 @@ def sample_mixture(
 def end_probability(logit: tf.Tensor) -> tf.Tensor:
     """P(done), corrected for END_WEIGHT."""
     return tf.sigmoid(logit - math.log(END_WEIGHT))
-
-
-def mdn_rnn_losses(
-    mixture: Mixture, prediction: tf.Tensor, next_z: tf.Tensor, reward_or_done: tf.Tensor, next_mask: tf.Tensor,
-    predicts: str,
-) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
-    """NLL of the next z per dimension (nats) and loss of the prediction, scalars. Training minimises their sum.
-
-    mixture, prediction: of n steps, as `MDNRNN.split` returns them.
-    next_z: float32 (n, z_size).
-    reward_or_done: float32 (n,), what the prediction should be.
-    next_mask: float32 (n,), 1 where there is a next z, 0 at the last step of an episode.
-    predicts: "reward" for the squared error, "done" for the cross-entropy with ends weighted END_WEIGHT times.
-    """
-    nll = tf.reduce_mean(mixture_nll(mixture, next_z), axis=-1)
-    z_loss = tf.reduce_sum(nll * next_mask) / tf.maximum(tf.reduce_sum(next_mask), 1.0)
-    if predicts == "reward":
-        return z_loss, tf.reduce_mean(tf.square(prediction - reward_or_done))
-    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(reward_or_done, prediction)
-    return z_loss, tf.reduce_mean(cross_entropy * (1 + (END_WEIGHT - 1) * reward_or_done))

@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mdn_rnn_losses, mixture_nll, sample_mixture
+from models.mdn_loss import MDNLoss
+from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN, Mixture, mixture_nll, sample_mixture
 from tests.helpers import TINY
 from utils.agent.checkpoints import build_rnn
 from utils.data.sequences import Batch, SequenceSet
@@ -59,11 +60,7 @@ def test_nll_against_scipy():
 @pytest.mark.parametrize("spread", [0.0, 200.0])
 def test_nll_at_extreme_values(logvar, distance, spread):
     logpi, mu, logvars = [0.0, -spread, spread], [0.0, 1.0, -1.0], [logvar] * 3
-    with tf.GradientTape() as tape:
-        z = tf.constant([distance])
-        tape.watch(z)
-        ours = mixture_nll(mixture_of([logpi], [mu], [logvars]), z)
-    assert np.isfinite(tape.gradient(ours, z)).all()
+    ours = mixture_nll(mixture_of([logpi], [mu], [logvars]), tf.constant([distance]))
     np.testing.assert_allclose(ours, scipy_nll([logpi], [mu], [logvars], [distance]), rtol=1e-3, atol=1e-3)
 
 
@@ -72,33 +69,66 @@ def noise(seed, *shape):
     return rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
 
 
-def test_gradients_of_the_nll_are_those_of_automatic_differentiation():
+@pytest.mark.parametrize("predicts", ["reward", "done"])
+def test_the_compiled_loss_and_its_gradient_are_those_of_the_definition(model, predicts):
     rng = np.random.default_rng(0)
-    raw, mu, logvar = (tf.Variable(rng.normal(0, 1, (4, 3, 5)), dtype=tf.float32) for _ in range(3))
-    z, towards = (tf.Variable(rng.normal(0, 2, (4, 3)), dtype=tf.float32) for _ in range(2))
+    outputs = tf.constant(rng.normal(0, 1, (12, 481)), tf.float32)
+    z = tf.constant(rng.normal(0, 2, (12, 32)), tf.float32)
+    reward_or_done = np.float32(rng.random(12) < 0.3)
+    next_weight, weight = (np.float32(rng.random(12) * (np.arange(12) < n)) for n in (9, 10))
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        mixture, prediction = model.split(outputs)
+        nll = tf.reduce_sum(tf.reduce_mean(mixture_nll(mixture, z), axis=-1) * next_weight)
+        if predicts == "reward":
+            loss = tf.reduce_sum(tf.square(prediction - reward_or_done) * weight)
+        else:
+            log_ends, log_others = tf.math.log_sigmoid(prediction), tf.math.log_sigmoid(-prediction)
+            loss = -tf.reduce_sum((10 * reward_or_done * log_ends + (1 - reward_or_done) * log_others) * weight)
+        total = nll + loss
+    expected = tape.gradient(total, outputs)
 
-    def plain(mixture, z):
-        log_normal = -0.5 * (tf.square(z[..., None] - mixture.mu) / tf.exp(mixture.logvar) + mixture.logvar)
-        return -tf.reduce_logsumexp(mixture.logpi + log_normal, axis=-1)
-
-    gradients = []
-    for nll in (mixture_nll, plain):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(towards * nll(Mixture(tf.nn.log_softmax(raw, axis=-1), mu, logvar), z))
-        gradients.append(tape.gradient(loss, [raw, mu, logvar, z]))
-    for ours, expected in zip(*gradients, strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    order = in_planes(model)
+    ours = MDNLoss(model, predicts)(tf.gather(outputs, order, axis=1), z, next_weight, reward_or_done, weight)
+    np.testing.assert_allclose(ours[0], nll, rtol=1e-5)
+    np.testing.assert_allclose(ours[1], loss, rtol=1e-5)
+    np.testing.assert_allclose(ours[2], tf.gather(expected, order, axis=1), rtol=1e-4, atol=1e-6)
 
 
-def test_raw_outputs_of_any_size_give_a_finite_loss(model):
-    for size in (1e3, 1e6):
-        outputs = tf.constant(np.random.default_rng(0).normal(0, size, (2, 3, 481)), tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            mixture, _ = model.split(outputs)
-            nll = tf.reduce_mean(mixture_nll(mixture, tf.zeros((2, 3, 32))))
-        assert np.isfinite(nll)
-        assert np.isfinite(tape.gradient(nll, outputs)).all()
+def in_planes(model):
+    """The numbers of the outputs in the order (part, mixture, z), then the prediction."""
+    return np.append(np.arange(480).reshape(3, 32, 5).transpose(0, 2, 1), 480)
+
+
+def test_planes_are_the_outputs_in_another_order(model):
+    hidden = np.random.default_rng(0).normal(0, 1, (4, 256)).astype(np.float32)
+    np.testing.assert_allclose(model.planes(hidden), tf.gather(model.mdn(hidden), in_planes(model), axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e6])
+def test_raw_outputs_of_any_size_give_a_finite_loss(model, size):
+    outputs = tf.constant(np.random.default_rng(0).normal(0, size, (6, 481)), tf.float32)
+    for result in MDNLoss(model, "done")(outputs, tf.zeros((6, 32)), tf.ones(6), tf.ones(6), tf.ones(6)):
+        assert np.isfinite(result).all()
+
+
+def test_a_batch_worked_on_in_parts_moves_the_weights_as_in_one():
+    c = config.load(TINY, ["rnn_precision=float32", "rnn_grad_clip=1e9"])
+    rng = np.random.default_rng(0)
+    z, action = rng.normal(0, 1, (5, 9, c.z_size)), rng.normal(0, 1, (5, 9, 3))
+    mask = np.float32(np.arange(9) < np.array([[9], [2], [5], [9], [1]]))
+    arrays = [np.float32(a) * mask.reshape(5, 9, *(1,) * (a.ndim - 2)) for a in (z, z - 2, action, z[..., 0])]
+    moved = []
+    for parts in (1, 3):
+        rnn = build_rnn(c)
+        train_step, losses, _ = make_steps(rnn, c, parts)
+        batch = Batch(*arrays, mask)
+        before = losses(batch, tf.constant(0, tf.int64))
+        after = train_step(batch, tf.constant(0, tf.int64))
+        assert float(after["loss"]) == pytest.approx(float(before["loss"]), rel=1e-5)
+        moved.append([np.asarray(weight) for weight in rnn.trainable_variables])
+    for one, three in zip(*moved, strict=True):
+        np.testing.assert_allclose(three, one, atol=2e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.5])
@@ -135,26 +165,6 @@ def test_a_step_at_a_time_is_the_sequence(model):
         h, c = model.step(inputs[:, t], h, c)
         outputs.append(model.mdn(h))
     np.testing.assert_allclose(np.stack(outputs, axis=1), model(inputs), atol=1e-5)
-
-
-@pytest.mark.parametrize("predicts", ["reward", "done"])
-def test_the_last_step_of_an_episode_has_no_next_z(model, predicts):
-    rng = np.random.default_rng(0)
-    outputs = rng.normal(0, 1, (2, 5, 481)).astype(np.float32)
-    z = rng.normal(0, 1, (2, 5, 32)).astype(np.float32)
-    reward_or_done = np.float32([[0, 0, 1, 0, 0], [0, 0, 0, 0, 1]])
-    z_mask = np.float32([[1, 1, 0, 1, 1], [1, 1, 1, 1, 0]])
-    mixture, predicted = model.split(outputs)
-    nll, prediction = mdn_rnn_losses(mixture, predicted, z, reward_or_done, z_mask, predicts)
-
-    every_nll = np.asarray(mixture_nll(mixture, z)).mean(-1)
-    np.testing.assert_allclose(nll, every_nll[z_mask > 0].mean(), rtol=1e-5)
-    p, y = np.asarray(predicted, np.float64), reward_or_done
-    if predicts == "reward":
-        expected = (p - y) ** 2
-    else:
-        expected = -np.where(y > 0, 10 * np.log(special.expit(p)), np.log(special.expit(-p)))
-    np.testing.assert_allclose(prediction, expected.mean(), rtol=1e-5)
 
 
 def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(tmp_path):

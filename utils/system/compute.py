@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from utils.system.errors import UsageError
+from utils.system.processes import usable_cores
 
 # Settings that would change results, or make the bfloat16 that `precision` chooses fail.
 _CHANGES_RESULTS = ("TF_XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -54,10 +55,11 @@ def check_not_cut_off(instead: str = "") -> None:
         )
 
 
-def start_tensorflow(threads: int | None = None) -> None:
+def start_tensorflow(threads: int | None = None, rows: int | None = None) -> None:
     """Imports TensorFlow. Call it before anything else imports TensorFlow or Keras.
 
     threads: the number of cores to use, without a GPU. None: all cores and GPUs.
+    rows: of the batches that a graph will work on in `parts_at_once`, which then share the cores.
     Raises `UsageError` as `check_not_cut_off` does.
     """
     check_not_cut_off()
@@ -76,9 +78,25 @@ def start_tensorflow(threads: int | None = None) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
+        elif rows:
+            parts = parts_at_once(rows)
+            tf.config.threading.set_inter_op_parallelism_threads(parts)
+            tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))
         gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def parts_at_once(rows: int) -> int:
+    """In how many parts a batch of `rows` is best worked on at once: one for each core, but none below 16 rows.
+
+    A GPU takes all of it at once.
+    """
+    import tensorflow as tf
+
+    if tf.config.get_visible_devices("GPU"):
+        return 1
+    return max(1, min(usable_cores(), rows // 16))
 
 
 def forget_notebook_backend() -> None:

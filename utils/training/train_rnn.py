@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.mdn_rnn import MDNRNN, mdn_rnn_losses
+from models.mdn_loss import MDNLoss
+from models.mdn_rnn import MDNRNN
 from models.vae import FrameCodec, kl_per_dimension, sample_z
 from utils.agent.checkpoints import build_rnn, load_vae, load_weights
 from utils.data.frames import prefetched
@@ -18,13 +19,14 @@ from utils.run.config import Config
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder, previous
 from utils.run.steps import Step
-from utils.system import seeding
+from utils.system import compute, seeding
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
 from utils.training.trainer import Training
 
 HELD_OUT_SEQUENCES = 50
 NUM_LOGS = 40
+ROWS = 1024  # the loss sees a multiple of them: XLA compiles each number anew
 
 Losses = dict[str, tf.Tensor]
 
@@ -41,7 +43,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
 
     keras.utils.set_random_seed(config.seed)
     rnn = build_rnn(config)
-    train_step, losses, optimizer = make_steps(rnn, config)
+    train_step, losses, optimizer = make_steps(rnn, config, compute.parts_at_once(config.rnn_batch_size))
     variables = rnn.trainable_variables + optimizer.variables
     pictures = _pictures(rnn, held_out_paths, config, run)
     training = Training(run.rnn, variables, NUM_LOGS, config.checkpoint_seconds, pictures)
@@ -77,41 +79,66 @@ def _pictures(rnn: MDNRNN, held_out_paths: list, config: Config, run: RunFolder)
 
 
 def make_steps(
-    rnn: MDNRNN, config: Config
+    rnn: MDNRNN, config: Config, parts: int = 1
 ) -> tuple[Callable[[Batch, tf.Tensor], Losses], Callable[[Batch, tf.Tensor], Losses], keras.optimizers.Optimizer]:
-    """A compiled training step and compiled held-out losses, of (batch, int64 step) each, and the optimiser."""
+    """A compiled training step and compiled held-out losses, of (batch, int64 step) each, and the optimiser.
+
+    parts: of a batch that are worked on at once, `compute.parts_at_once`. The LSTM's steps are too small to share one
+        among cores.
+    """
     predicts = get_spec(config.env_name).predicts
     rate = keras.optimizers.schedules.ExponentialDecay(config.rnn_learning_rate, 1, config.rnn_learning_rate_decay)
     optimizer = keras.optimizers.Adam(rate, clipvalue=config.rnn_grad_clip)
     variables = rnn.trainable_variables
     optimizer.build(variables)
+    mdn_loss = MDNLoss(rnn, predicts)
 
-    def forward(batch: Batch, step: tf.Tensor) -> Losses:
-        """Row t holds z, the action and the reward before it. M predicts the next z and the reward after it."""
+    def rows(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
+        """What M reads, what it should predict, and what that weighs: row t holds z, the action and the reward before.
+
+        M predicts the next z and the reward after it. Each is (batch, time, ...).
+        """
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.draw_seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
         before = tf.pad(batch.reward_or_done[:, :-1], [[0, 0], [1, 0]])
-        hidden = rnn.hidden(rnn.inputs(z, batch.action, before))
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
         next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # the last step of an episode has no next z
-        # Padding is most of a batch of short episodes, and the mixture takes a fifth of a step: leave padding out.
-        valid = tf.where(batch.mask > 0)
-        hidden, next_z, next_mask, reward_or_done = (
-            tf.gather_nd(array, valid) for array in (hidden, next_z, next_mask, batch.reward_or_done)
+        weights = (mask / tf.maximum(tf.reduce_sum(mask), 1.0) for mask in (next_mask, batch.mask))
+        return [rnn.inputs(z, batch.action, before), next_z, batch.reward_or_done, *weights]
+
+    def outputs_and_losses(
+        inputs: tf.Tensor, next_z: tf.Tensor, reward_or_done: tf.Tensor, next_weight: tf.Tensor, weight: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """M's raw outputs where there is a step, the two losses, and the gradient of their sum by the outputs."""
+        steps = tf.where(weight > 0)  # padding may be most of a batch of short episodes
+        filler = -tf.shape(steps)[0] % ROWS
+        hidden, next_z, reward_or_done, next_weight, weight = (
+            tf.pad(tf.gather_nd(array, steps), [[0, filler], *[[0, 0]] * (array.shape.rank - 2)])
+            for array in (rnn.hidden(inputs), next_z, reward_or_done, next_weight, weight)
         )
-        mixture, prediction = rnn.split(rnn.outputs_of(hidden))
-        nll, loss = mdn_rnn_losses(mixture, prediction, next_z, reward_or_done, next_mask, predicts)
+        outputs = rnn.planes(hidden)
+        return outputs, *mdn_loss(outputs, next_z, next_weight, reward_or_done, weight)
+
+    def named(losses: list[list[tf.Tensor]]) -> Losses:
+        nll, loss = (tf.add_n(of_parts) for of_parts in zip(*losses))
         return {"loss": nll + loss, "nll": nll, predicts: loss}
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(batch: Batch, step: tf.Tensor) -> Losses:
-        with tf.GradientTape() as tape:
-            losses = forward(batch, step)
-        optimizer.apply(tape.gradient(losses["loss"], variables), variables)
-        return losses
+        size = batch.mask.shape[0]
+        sizes = [size * (part + 1) // parts - size * part // parts for part in range(parts)]
+        losses, gradients = [], []
+        for part in zip(*(tf.split(array, sizes) for array in rows(batch, step))):
+            with tf.GradientTape() as tape:
+                outputs, *of_part, upstream = outputs_and_losses(*part)
+            losses.append(of_part)
+            gradients.append(tape.gradient(outputs, variables, output_gradients=upstream))
+        optimizer.apply([tf.add_n(of_parts) for of_parts in zip(*gradients)], variables)
+        return named(losses)
 
-    @tf.function
+    @tf.function(autograph=False)
     def held_out_losses(batch: Batch, step: tf.Tensor) -> Losses:
-        return forward(batch, step)
+        _, *losses, _ = outputs_and_losses(*rows(batch, step))
+        return named([losses])
 
     return train_step, held_out_losses, optimizer
