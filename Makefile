@@ -1,12 +1,13 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
 # make demo         set up and score the agent that ships, which has learned for longer
-# make install      set up alone, for what you run yourself: source .venv/bin/activate
+# make install      set up alone, for what you run yourself: source .venv/bin/activate   (TENSORFLOW=gpu: for NVIDIA)
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
 
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
+TENSORFLOW ?= cpu
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -41,7 +42,7 @@ test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 benchmark: $(VENV)/.installed
-	$(PIP) -e '.[mpich,doom,benchmark]' \
+	$(PIP) -e '.[$(TENSORFLOW),mpich,doom,benchmark]' \
 	  || echo "EnvPool or ViZDoom has no wheel for this system: rows will be missing"
 	$(VENV)/bin/python -m benchmarks.speed
 
@@ -76,15 +77,15 @@ $(VENV)/pyvenv.cfg: FORCE
 	esac
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
-	$(PIP) -e '.[mpich]'
+	$(PIP) -e '.[$(TENSORFLOW),mpich]'
 	touch $@
 
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.installed
-	$(PIP) -e '.[mpich,$*]'
+	$(PIP) -e '.[$(TENSORFLOW),mpich,$*]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
-	$(PIP) -e '.[mpich,doom,test]'
+	$(PIP) -e '.[$(TENSORFLOW),mpich,doom,test]'
 	touch $@
 
 clean:

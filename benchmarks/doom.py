@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measurements import measure_one, per_second
+from benchmarks.measurements import dream, measure_one, per_second
+from benchmarks.steps import train_rnn
 from utils.agent.rollouts import ExplorationPolicy, Job, rollout_episodes
 from utils.environments import get_spec
 from utils.environments.take_cover import MAX_STEPS
@@ -18,7 +19,6 @@ from utils.system import compute
 
 CONFIG = "config/doom_take_cover.yaml"
 NUM_ENVS = 16  # games at once in a process
-STEPS = 300  # about as long as an untrained agent lives
 
 
 def _rate(envs, policy) -> float:
@@ -76,17 +76,16 @@ def agent_ours(run_folder: Path) -> float:
     return _rate([agent.spec.make() for _ in range(NUM_ENVS)], policy)
 
 
-def dream_ours(run_folder: Path) -> float:
-    """32 candidates in 16 dreams each. No dream ends early."""
-    agent = _agent(run_folder)
-    from utils.dreams.evaluator import DreamEvaluator
+def dream_float32(run_folder: Path) -> float:
+    return dream(run_folder, CONFIG, "float32")
 
-    agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the logit of the end
-    evaluator = DreamEvaluator(agent, RunFolder(run_folder))
-    candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
-    jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
-    evaluator.score(candidates, jobs, STEPS)
-    return per_second(len(jobs) * STEPS, lambda: evaluator.score(candidates, jobs, STEPS))
+
+def dream_ours(run_folder: Path) -> float:
+    return dream(run_folder, CONFIG, "auto")
+
+
+def rnn_in_memory(run_folder: Path) -> float:
+    return train_rnn(run_folder, CONFIG, in_memory=True)
 
 
 if __name__ == "__main__":

@@ -182,16 +182,64 @@ def agent_ours(run_folder: Path) -> float:
     return per_second(steps * NUM_ENVS, lambda: rollout_episodes(envs, _Driven(policy, scripts), jobs, steps))
 
 
-def dream_ours(run_folder: Path) -> float:
-    """32 candidates in 16 dreams each, as a task of config/carracing_dream.yaml."""
-    agent = _agent(run_folder)
+def dream(run_folder: Path, configuration: str, precision: str, steps: int = 300) -> float:
+    """32 candidates in 16 dreams each, as a task of config/carracing_dream.yaml. No dream ends early."""
+    compute.start_tensorflow(threads=1)
+    from utils.agent.agent import Agent
     from utils.dreams.evaluator import DreamEvaluator
 
-    evaluator = DreamEvaluator(agent, RunFolder(run_folder))
+    run = RunFolder(run_folder)
+    agent = Agent(config.load(configuration, [f"rnn_precision={precision}"]), run)
+    if agent.spec.predicts == "done":
+        agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the logit of the end
+    evaluator = DreamEvaluator(agent, run)
     candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
-    evaluator.score(candidates, jobs, 300)
-    return per_second(len(jobs) * 300, lambda: evaluator.score(candidates, jobs, 300))
+    evaluator.score(candidates, jobs, steps)
+    return per_second(len(jobs) * steps, lambda: evaluator.score(candidates, jobs, steps))
+
+
+def dream_float32(run_folder: Path) -> float:
+    return dream(run_folder, CONFIG, "float32")
+
+
+def dream_ours(run_folder: Path) -> float:
+    return dream(run_folder, CONFIG, "auto")
+
+
+def _dreams_of_an_environment(run_folder: Path, num_envs: int, steps: int) -> float:
+    import gymnasium
+
+    envs = gymnasium.make_vec("WorldModels/Dream-v0", num_envs=num_envs, run=run_folder)
+    actions = envs.action_space.sample()
+    compute.start_tensorflow(threads=1)
+    envs.reset(seed=0)
+    _steps(envs, [actions] * 20, reset=False)
+    return num_envs * _steps(envs, [actions] * steps, reset=False)
+
+
+def dream_vector(run_folder: Path) -> float:
+    return _dreams_of_an_environment(run_folder, 512, 280)
+
+
+def dream_single(run_folder: Path) -> float:
+    return _dreams_of_an_environment(run_folder, 1, 900)
+
+
+def peak(_) -> float:
+    return products_per_second(threads=1)
+
+
+def products_per_second(threads: int | None) -> float:
+    """Multiply-adds a second of one large product in bfloat16, the most that the processor does."""
+    compute.start_tensorflow(threads)
+    import tensorflow as tf
+
+    size = 4096
+    matrix = tf.cast(tf.random.normal((size, size)), tf.bfloat16)
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
+    product()
+    return max(per_second(size**3, lambda: product().numpy()) for _ in range(5))
 
 
 if __name__ == "__main__":

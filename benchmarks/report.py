@@ -6,6 +6,7 @@ them only with `--store`.
 
 import argparse
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -71,15 +72,20 @@ def store(arguments: argparse.Namespace, name: str, content: dict) -> None:
     print(f"stored in {path}")
 
 
-def into_readme(table: list[tuple[str, str, float, float]]) -> None:
-    """Replaces the speed table of README.md. table: rows of (group, row, value, ratio)."""
-    head = ["| | a second (or as said) | ratio |", "| --- | --- | --- |"]
-    lines, last = list(head), None
-    for group, row, value, ratio in table:
+def into_docs(table: list[tuple[str, str, float, float, float | None]], precision: str) -> None:
+    """Replaces the first table of docs/speed.md.
+
+    table: rows of (group, row, value, ratio, share of the processor's peak if known).
+    precision: of all products where a row says nothing else.
+    """
+    lines = [f"| products in {precision} | a second (or as said) | ratio | of the peak |", "| --- | --- | --- | --- |"]
+    last = None
+    for group, row, value, ratio, share in table:
         if group != last:
-            lines.append(f"| **{group}** | | |")
+            lines.append(f"| **{group}** | | | |")
         last = group
-        lines.append(f"| {row} | {value:,.{1 if value < 100 else 0}f} | {ratio:,.{2 if ratio < 10 else 0}f} x |")
-    readme = RESULTS.parent.parent / "README.md"
-    before, rest = readme.read_text().split(head[0], 1)
-    readme.write_text(before + "\n".join(lines) + "\n\n" + rest.split("\n\n", 1)[1])
+        shown = f"{value:,.{1 if value < 100 else 0}f}", f"{ratio:,.{2 if ratio < 10 else 0}f} x"
+        lines.append(f"| {row} | {shown[0]} | {shown[1]} | {f'{share:.0%}' if share else ''} |")
+    page = RESULTS.parent.parent / "docs/speed.md"
+    before, rest = re.split(r"^\| products in .*\n", page.read_text(), maxsplit=1, flags=re.MULTILINE)
+    page.write_text(before + "\n".join(lines) + "\n\n" + rest.split("\n\n", 1)[1])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measurements import CONFIG, measure_one, per_second
+from benchmarks.measurements import CONFIG, measure_one, per_second, products_per_second
 from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute
@@ -43,8 +43,8 @@ def _vae(run_folder: Path, in_memory: bool) -> float:
     return _training(batches, train_step, 80, settings.vae_batch_size)
 
 
-def _rnn(run_folder: Path, in_memory: bool) -> float:
-    settings = config.load(CONFIG)
+def train_rnn(run_folder: Path, configuration: str, in_memory: bool) -> float:
+    settings = config.load(configuration)
     compute.start_tensorflow(rows=settings.rnn_batch_size)
     from utils.agent.checkpoints import build_rnn
     from utils.data.frames import prefetched
@@ -54,9 +54,8 @@ def _rnn(run_folder: Path, in_memory: bool) -> float:
     train_step, *_ = make_steps(build_rnn(settings), settings, compute.parts_at_once(settings.rnn_batch_size))
     sequences = SequenceSet(sorted((run_folder / "series").glob("episode_*.npz")), settings)
     batches = prefetched(sequences.batches(0, settings.rnn_batch_size, 0), depth=4)
-    if in_memory:
-        batches = itertools.repeat(next(batches))
-    return _training(batches, train_step, 12, settings.rnn_batch_size * sequences.time)
+    first = next(batches)
+    return _training(itertools.repeat(first) if in_memory else batches, train_step, 12, int(first.mask.sum()))
 
 
 def vae_in_memory(run_folder: Path) -> float:
@@ -68,11 +67,15 @@ def vae_streamed(run_folder: Path) -> float:
 
 
 def rnn_in_memory(run_folder: Path) -> float:
-    return _rnn(run_folder, in_memory=True)
+    return train_rnn(run_folder, CONFIG, in_memory=True)
 
 
 def rnn_dealt(run_folder: Path) -> float:
-    return _rnn(run_folder, in_memory=False)
+    return train_rnn(run_folder, CONFIG, in_memory=False)
+
+
+def peak(_) -> float:
+    return products_per_second(threads=None)
 
 
 # Steps 1 and 3, all cores, from the first process to the last file -------------------------------------------------

@@ -39,7 +39,7 @@ def test_a_venv_that_does_not_work_is_made_anew_or_a_line_says_what_to_do(tmp_pa
     (tmp_path / ".venv/theirs").touch()
     done = make(tmp_path, *target, PIP_USER="1", PYTHONHOME="/nowhere", PYTHONPATH=str(tmp_path), PYTHONSAFEPATH="1")
     assert done.returncode == 0, done.stderr
-    assert "install -e .[mpich]" in done.stdout
+    assert "install -e .[cpu,mpich]" in done.stdout
     assert (tmp_path / ".venv/theirs").exists()
     python = [tmp_path / ".venv/bin/python", "-m", "pip", "--version"]
     assert str(tmp_path) in subprocess.run(python, capture_output=True, text=True, check=True).stdout
@@ -68,7 +68,7 @@ def test_a_venv_that_does_not_work_is_made_anew_or_a_line_says_what_to_do(tmp_pa
         assert f"{wrong} {told}: make PYTHON=python3.12" in done.stderr
     done = make(tmp_path, *target, f"PYTHON={sys.executable}")
     assert done.returncode == 0, done.stderr
-    assert "install -e .[mpich]" in done.stdout
+    assert "install -e .[cpu,mpich]" in done.stdout
 
 
 def test_what_would_lead_python_or_pip_elsewhere_does_not_reach_them(tmp_path):

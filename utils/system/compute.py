@@ -1,6 +1,7 @@
 """Starts TensorFlow: quietly, with the given number of threads, whatever else the user has configured."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None) -> Non
 
     threads: the number of cores to use, without a GPU. None: all cores and GPUs.
     rows: of the batches that a graph will work on in `parts_at_once`, which then share the cores.
-    Raises `UsageError` as `check_not_cut_off` does.
+    Raises `UsageError` as `check_not_cut_off` does, and if TensorFlow is not installed.
     """
     check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -71,6 +72,8 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None) -> Non
     _settle_keras()
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UsageError("TensorFlow is missing: pip install -c constraints.txt -e '.[cpu]', or '.[gpu]' for NVIDIA's")
     with _silenced_stderr():
         import tensorflow as tf
 
