@@ -55,7 +55,7 @@ def train_rnn(run_folder: Path, configuration: str, in_memory: bool) -> float:
     sequences = SequenceSet(sorted((run_folder / "series").glob("episode_*.npz")), settings)
     batches = prefetched(sequences.batches(0, settings.rnn_batch_size, 0), depth=4)
     first = next(batches)
-    return _training(itertools.repeat(first) if in_memory else batches, train_step, 12, int(first.mask.sum()))
+    return _training(itertools.repeat(first) if in_memory else batches, train_step, 12, first.goes_on.size)
 
 
 def vae_in_memory(run_folder: Path) -> float:

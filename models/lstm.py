@@ -10,11 +10,13 @@ import tensorflow as tf
 
 
 def lstm(
-    inputs: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor, dtype: tf.DType = tf.float32
-) -> tf.Tensor:
+    inputs: tf.Tensor, goes_on: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor,
+    dtype: tf.DType = tf.float32,
+) -> tf.Tensor:  # fmt: skip
     """h after each step, float32 (batch, time, units). h and c begin at 0.
 
     inputs: float32 (batch, time, features).
+    goes_on: float32 (batch, time), 0 for steps before which h and c are 0 again, otherwise 1.
     kernel: float32 (features, 4 units), gates in Keras's order: input, forget, new, output.
     recurrent_kernel: float32 (units, 4 units).
     bias: float32 (4 units,).
@@ -32,9 +34,11 @@ def lstm(
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
         recurrent = tf.cast(recurrent_kernel, dtype)
         begin = tf.zeros((batch, units))
+        keep = tf.cast(kept_on, dtype)
         from_inputs = tf.cast(product(x, kernel) + bias, dtype)
 
         def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *history: tf.TensorArray) -> tuple:
+            h, c = h * keep[t], c * kept_on[t]
             gates = tf.cast(from_inputs[t] + tf.matmul(h, recurrent), tf.float32)
             i, f, g, o = tf.split(gates, 4, axis=1)
             i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
@@ -49,7 +53,7 @@ def lstm(
         gates, cs, hs = (array.stack() for array in result[3:])
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            before = tf.concat([begin[None], cs[:-1]], axis=0)
+            before = tf.concat([begin[None], cs[:-1]], axis=0) * kept_on
 
             def back(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, d_gates: tf.TensorArray) -> tuple:
                 i, f, g, o = tf.split(tf.cast(gates[t], tf.float32), 4, axis=1)
@@ -59,12 +63,14 @@ def lstm(
                 d_i, d_f, d_g, d_o = dc * g, dc * before[t], dc * i, dh * tanh_c
                 d_raw = tf.concat([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g * g), d_o * o * (1 - o)], axis=1)
                 d_raw = tf.cast(d_raw, dtype)
-                return t - 1, tf.matmul(d_raw, recurrent, transpose_b=True), dc * f, d_gates.write(t, d_raw)
+                dh = tf.matmul(d_raw, recurrent, transpose_b=True) * keep[t]
+                return t - 1, dh, dc * f * kept_on[t], d_gates.write(t, d_raw)
 
             end = time - 1, tf.cast(begin, dtype), begin, tf.TensorArray(dtype, time)
             *_, d_gates = tf.while_loop(lambda t, *_: t >= 0, back, end, parallel_iterations=1)
             d_gates = tf.reshape(d_gates.stack(), (-1, 4 * units))
-            h_before = tf.reshape(tf.concat([tf.cast(begin, dtype)[None], hs[:-1]], axis=0), (-1, units))
+            h_before = tf.concat([tf.cast(begin, dtype)[None], hs[:-1]], axis=0) * keep
+            h_before = tf.reshape(h_before, (-1, units))
             flat = tf.reshape(x, (-1, x.shape[-1]))
             d_inputs = tf.reshape(product(d_gates, kernel, transpose_b=True), tf.shape(x))
             return (
@@ -76,6 +82,7 @@ def lstm(
 
         return tf.cast(hs, tf.float32), gradient
 
+    kept_on = tf.transpose(goes_on)[..., None]
     weights = map(tf.convert_to_tensor, (kernel, recurrent_kernel, bias))
     hs = run(tf.transpose(inputs, (1, 0, 2)), *weights)
     return tf.transpose(hs, (1, 0, 2))

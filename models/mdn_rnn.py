@@ -89,10 +89,16 @@ class MDNRNN(keras.Model):
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
         return self.mdn(self.hidden(inputs))
 
-    def hidden(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32 (batch, time, input_size) to h of the LSTM, float32 (batch, time, rnn_size)."""
+    def hidden(self, inputs: tf.Tensor, goes_on: tf.Tensor | None = None) -> tf.Tensor:
+        """h of the LSTM, float32 (batch, time, rnn_size).
+
+        inputs: float32 (batch, time, input_size).
+        goes_on: float32 (batch, time), 0 for an episode's first step. None: a row is one episode.
+        """
+        if goes_on is None:
+            goes_on = tf.ones(tf.shape(inputs)[:2])
         cell = self.lstm.cell
-        return lstm(inputs, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype)
+        return lstm(inputs, goes_on, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype)
 
     def head_in_planes(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Kernel and bias of the dense layer with its outputs in the order (part, mixture, z), then the prediction.

@@ -25,7 +25,7 @@ def test_values_and_gradients_are_those_of_keras(precision):
     def ours():
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            hidden = lstm(inputs, *weights, tf.as_dtype(precision))
+            hidden = lstm(inputs, tf.ones((3, 7)), *weights, tf.as_dtype(precision))
             loss = tf.reduce_sum(hidden * towards)
         return hidden, tape.gradient(loss, [inputs, *weights])
 
@@ -36,3 +36,28 @@ def test_values_and_gradients_are_those_of_keras(precision):
     for gradient, of_keras in zip(gradients, expected_gradients, strict=True):
         assert np.abs(of_keras).max() > 0.1
         np.testing.assert_allclose(gradient, of_keras, atol=tolerance * np.abs(of_keras).max())
+
+
+def test_a_row_of_two_episodes_is_the_two_apart():
+    rng = np.random.default_rng(0)
+    inputs, towards = (tf.constant(rng.normal(0, 1, (2, 7, n)), tf.float32) for n in (5, 6))
+    weights = [tf.Variable(rng.normal(0, 0.5, shape), dtype=tf.float32) for shape in ((5, 24), (6, 24), (24,))]
+    goes_on = np.ones((2, 7), np.float32)
+    goes_on[0, 3] = goes_on[1, 0] = goes_on[1, 5] = 0
+
+    def apart(row, begin, end):
+        piece = inputs[row : row + 1, begin:end]
+        return lstm(piece, tf.ones((1, end - begin)), *weights)[0]
+
+    results = []
+    for whole in (True, False):
+        with tf.GradientTape() as tape:
+            if whole:
+                hidden = lstm(inputs, goes_on, *weights)
+            else:
+                rows = [(0, 0, 3), (0, 3, 7)], [(1, 0, 5), (1, 5, 7)]
+                hidden = tf.stack([tf.concat([apart(*piece) for piece in row], axis=0) for row in rows])
+            loss = tf.reduce_sum(hidden * towards)
+        results.append([hidden, *tape.gradient(loss, weights)])
+    for together, alone in zip(*results, strict=True):
+        np.testing.assert_allclose(together, alone, atol=1e-5)

@@ -115,14 +115,12 @@ def test_raw_outputs_of_any_size_give_a_finite_loss(model, size):
 def test_a_batch_worked_on_in_parts_moves_the_weights_as_in_one():
     c = config.load(TINY, ["rnn_precision=float32", "rnn_grad_clip=1e9"])
     rng = np.random.default_rng(0)
-    z, action = rng.normal(0, 1, (5, 9, c.z_size)), rng.normal(0, 1, (5, 9, 3))
-    mask = np.float32(np.arange(9) < np.array([[9], [2], [5], [9], [1]]))
-    arrays = [np.float32(a) * mask.reshape(5, 9, *(1,) * (a.ndim - 2)) for a in (z, z - 2, action, z[..., 0])]
+    z, action, reward = (np.float32(rng.normal(0, 1, (5, 9, *size))) for size in ((c.z_size,), (3,), ()))
+    batch = Batch(z, z - 2, action, reward, reward, np.float32(rng.random((5, 9)) > 0.2))
     moved = []
     for parts in (1, 3):
         rnn = build_rnn(c)
         train_step, losses, _ = make_steps(rnn, c, parts)
-        batch = Batch(*arrays, mask)
         before = losses(batch, tf.constant(0, tf.int64))
         after = train_step(batch, tf.constant(0, tf.int64))
         assert float(after["loss"]) == pytest.approx(float(before["loss"]), rel=1e-5)
@@ -167,49 +165,57 @@ def test_a_step_at_a_time_is_the_sequence(model):
     np.testing.assert_allclose(np.stack(outputs, axis=1), model(inputs), atol=1e-5)
 
 
-def test_pieces_of_long_episodes_show_beginnings_and_ends_as_often_as_the_rest(tmp_path):
-    length, time = 40, 10
-    paths = [tmp_path / f"{n}.npz" for n in range(2)]
-    for path, rows in zip(paths, (length, 4)):
-        z = np.repeat(np.arange(rows, dtype=np.float32)[:, None], 6, axis=1)
-        done = np.arange(rows) == rows - 1
-        episodes.save(path, Series(z, z, z[:, :3], z[:, 0], done))
-    sequences = SequenceSet(paths, config.load(TINY, [f"rnn_max_seq_len={time}"]))
-    seen, rng = np.zeros(length), np.random.default_rng(0)
-    for _ in range(2000):
-        batch = sequences.batch(np.array([0, 1]), rng)
-        steps = batch.reward_or_done[0].astype(int)
-        np.testing.assert_array_equal(np.diff(steps), 1)
-        seen[steps] += 1
-        np.testing.assert_array_equal(batch.mask[1], [1] * 4 + [0] * 6)
-    assert seen.min() > 0.7 * seen.mean()
+def test_each_step_is_in_one_row_of_an_epoch_behind_the_one_before_it(tmp_path):
+    lengths = (40, 4, 13, 1, 22)
+    paths = [tmp_path / f"{n}.npz" for n in range(5)]
+    for episode, (path, length) in enumerate(zip(paths, lengths)):
+        z = np.repeat(np.arange(length, dtype=np.float32)[:, None] + 100 * episode, 6, axis=1)
+        episodes.save(path, Series(z, z + 0.5, z[:, :3], z[:, 0], np.arange(length) == length - 1))
+    sequences = SequenceSet(paths, config.load(TINY, ["rnn_max_seq_len=10"]))
+    assert (len(sequences), sequences.time) == (8, 10)
+    batches = sequences.batches(0, 4, seed=0)
+    seen = [next(batches) for _ in range(6)]  # three epochs
+    for batch in seen:
+        step, action, before, after = batch.mu[..., 0], batch.action[..., 0], batch.before, batch.reward_or_done
+        assert batch.mu.shape == (4, 10, 6)
+        np.testing.assert_array_equal(batch.logvar[..., 0], step + 0.5)
+        np.testing.assert_array_equal(action, step)
+        np.testing.assert_array_equal(after, step)
+        np.testing.assert_array_equal(batch.goes_on == 0, step % 100 == 0)
+        np.testing.assert_array_equal(before, np.where(step % 100 == 0, 0, step - 1))
+        np.testing.assert_array_equal(np.diff(step)[batch.goes_on[:, 1:] == 1], 1)
+    epochs = [np.concatenate([batch.mu[..., 0].ravel() for batch in seen[k : k + 2]]) for k in (0, 2, 4)]
+    for epoch in epochs:
+        assert len(np.unique(epoch)) == 80
+    assert not np.array_equal(epochs[0], epochs[1])
+    again = next(sequences.batches(3, 4, seed=0))  # as after a kill
+    np.testing.assert_array_equal(again.mu, seen[3].mu)
+    np.testing.assert_array_equal(sequences.first(2).mu[..., 0].ravel(), np.arange(20))
 
 
 @pytest.mark.parametrize("env_name", ["WorldModels/CarRacing-v3", "WorldModels/TakeCover-v0"])
-def test_losses_of_a_padded_batch_are_those_of_its_episodes_step_by_step(env_name):
+def test_losses_of_a_row_are_those_of_its_episodes_step_by_step(env_name):
     c = config.load(TINY, [f"env_name={env_name}", "exploration_policy=uniform"])
     predicts, rng, lengths = get_spec(env_name).predicts, np.random.default_rng(0), (7, 3)
     rnn = build_rnn(c)
     for weight in rnn.weights:
         weight.assign_add(rng.normal(0, 0.3, weight.shape))
-    mask = np.float32([np.arange(7) < length for length in lengths])
-    z, action = rng.normal(0, 1, (2, 7, c.z_size)), rng.normal(0, 1, (2, 7, get_spec(env_name).action_size))
-    reward_or_done = (
-        rng.normal(0, 1, (2, 7)) if predicts == "reward" else np.float32([np.arange(7) == n - 1 for n in lengths])
-    )
-    arrays = (np.float32(array) * mask.reshape(2, 7, *(1,) * (array.ndim - 2)) for array in (z, action, reward_or_done))
-    z, action, reward_or_done = arrays
-    batch = Batch(z, np.full_like(z, -60), action, reward_or_done, mask)  # so sure of z that it is always mu
+    z, action = rng.normal(0, 1, (10, c.z_size)), rng.normal(0, 1, (10, get_spec(env_name).action_size))
+    begins = [0, 7]
+    reward_or_done = rng.normal(0, 1, 10) if predicts == "reward" else np.isin(np.arange(10), (6, 9))
+    goes_on = ~np.isin(np.arange(10), begins)
+    before = np.roll(reward_or_done, 1) * goes_on
+    arrays = z, np.full_like(z, -60), action, before, reward_or_done, goes_on  # so sure of z that it is always mu
     _, losses, _ = make_steps(rnn, c)
-    ours = losses(batch, tf.constant(-1, tf.int64))
+    ours = losses(Batch(*(np.float32(array)[None] for array in arrays)), tf.constant(-1, tf.int64))
 
     of_z, of_signal = [], []
-    for i, length in enumerate(lengths):
-        before = np.r_[0, reward_or_done[i, : length - 1]]
-        inputs = np.concatenate([z[i, :length], action[i, :length], before[:, None]], axis=1)
+    for begin, length in zip(begins, lengths):
+        rows = slice(begin, begin + length)
+        inputs = np.concatenate([z[rows], action[rows], before[rows, None]], axis=1)
         mixture, prediction = rnn.split(rnn(np.float32(inputs)[None])[0])
-        of_z += list(scipy_nll(*(np.asarray(part)[:-1] for part in mixture), z[i, 1:length]).mean(axis=-1))
-        p, truth = np.float64(prediction), reward_or_done[i, :length]
+        of_z += list(scipy_nll(*(np.asarray(part)[:-1] for part in mixture), z[rows][1:]).mean(axis=-1))
+        p, truth = np.float64(prediction), np.float64(reward_or_done[rows])
         ends = -10 * truth * np.log(special.expit(p)) - (1 - truth) * np.log(special.expit(-p))
         of_signal += list((p - truth) ** 2 if predicts == "reward" else ends)
     assert (len(of_z), len(of_signal)) == (6 + 2, 7 + 3)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from models.mdn_loss import MDNLoss
@@ -19,14 +18,13 @@ from utils.run.config import Config
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder, previous
 from utils.run.steps import Step
-from utils.system import compute, seeding
+from utils.system import compute
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
 from utils.training.trainer import Training
 
 HELD_OUT_SEQUENCES = 50
 NUM_LOGS = 40
-ROWS = 1024  # the loss sees a multiple of them: XLA compiles each number anew
 
 Losses = dict[str, tf.Tensor]
 
@@ -52,9 +50,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         load_weights(rnn, before.rnn_weights)
         if not config.rnn_num_steps:
             return training.take_over(before.rnn, run.rnn_weights)
-    held_out_batch = held_out_set.batch(
-        np.arange(min(len(held_out_set), HELD_OUT_SEQUENCES)), seeding.generator(config.seed, "held-out sequences")
-    )
+    held_out_batch = held_out_set.first(HELD_OUT_SEQUENCES)
 
     def held_out() -> dict[str, float]:
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
@@ -94,29 +90,25 @@ def make_steps(
     mdn_loss = MDNLoss(rnn, predicts)
 
     def rows(batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
-        """What M reads, what it should predict, and what that weighs: row t holds z, the action and the reward before.
+        """What M reads, what it should predict, and what each step weighs in the two losses, (batch, time, ...) each.
 
-        M predicts the next z and the reward after it. Each is (batch, time, ...).
+        Step t holds z, the action and the reward before. M predicts the next z and the reward after it.
         """
         noise = tf.random.stateless_normal(tf.shape(batch.mu), seed=tf.stack([config.draw_seed, step]))
         z = sample_z(batch.mu, batch.logvar, noise)
-        before = tf.pad(batch.reward_or_done[:, :-1], [[0, 0], [1, 0]])
         next_z = tf.pad(z[:, 1:], [[0, 0], [0, 1], [0, 0]])
-        next_mask = tf.pad(batch.mask[:, 1:], [[0, 0], [0, 1]])  # the last step of an episode has no next z
-        weights = (mask / tf.maximum(tf.reduce_sum(mask), 1.0) for mask in (next_mask, batch.mask))
-        return [rnn.inputs(z, batch.action, before), next_z, batch.reward_or_done, *weights]
+        has_next = tf.pad(batch.goes_on[:, 1:], [[0, 0], [0, 1]])  # no next z at the end of an episode, and of a row
+        weights = (mask / tf.maximum(tf.reduce_sum(mask), 1.0) for mask in (has_next, tf.ones_like(has_next)))
+        return [rnn.inputs(z, batch.action, batch.before), batch.goes_on, next_z, batch.reward_or_done, *weights]
 
-    def outputs_and_losses(
-        inputs: tf.Tensor, next_z: tf.Tensor, reward_or_done: tf.Tensor, next_weight: tf.Tensor, weight: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """M's raw outputs where there is a step, the two losses, and the gradient of their sum by the outputs."""
-        steps = tf.where(weight > 0)  # padding may be most of a batch of short episodes
-        filler = -tf.shape(steps)[0] % ROWS
-        hidden, next_z, reward_or_done, next_weight, weight = (
-            tf.pad(tf.gather_nd(array, steps), [[0, filler], *[[0, 0]] * (array.shape.rank - 2)])
-            for array in (rnn.hidden(inputs), next_z, reward_or_done, next_weight, weight)
-        )
-        outputs = rnn.planes(hidden)
+    def outputs_and_losses(inputs: tf.Tensor, goes_on: tf.Tensor, *of_loss: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """M's raw outputs, the two losses, and the gradient of their sum by the outputs."""
+
+        def flat(array: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(array, (-1, *array.shape[2:]))
+
+        outputs = rnn.planes(flat(rnn.hidden(inputs, goes_on)))
+        next_z, reward_or_done, next_weight, weight = map(flat, of_loss)
         return outputs, *mdn_loss(outputs, next_z, next_weight, reward_or_done, weight)
 
     def named(losses: list[list[tf.Tensor]]) -> Losses:
@@ -125,7 +117,7 @@ def make_steps(
 
     @tf.function(autograph=False)
     def train_step(batch: Batch, step: tf.Tensor) -> Losses:
-        size = batch.mask.shape[0]
+        size = batch.goes_on.shape[0]
         sizes = [size * (part + 1) // parts - size * part // parts for part in range(parts)]
         losses, gradients = [], []
         for part in zip(*(tf.split(array, sizes) for array in rows(batch, step))):
