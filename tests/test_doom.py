@@ -107,7 +107,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     folder = RunFolder(tmp_path / "doom")
     series = [episodes.load(path, Series) for path in folder.series_paths(folder.read_config())]
     lengths = [len(episode.done) for episode in series]
-    assert len(set(lengths)) > 1  # padded and masked in M's batches
+    assert len(set(lengths)) > 1  # M's rows hold more than one
     for episode, length in zip(series, lengths):
         assert episode.done[:-1].sum() == 0
         assert episode.done[-1] or length == 400

@@ -38,11 +38,11 @@ class SequenceSet:
         predicts = get_spec(config.env_name).predicts
         self._lengths = np.array([len(s.mu) for s in series])
         self._begins = np.cumsum(self._lengths) - self._lengths
-        arrays = [np.concatenate([getattr(s, name) for s in series]) for name in ("mu", "logvar", "action")]
+        mu, logvar, action = (np.concatenate([getattr(s, name) for s in series]) for name in ("mu", "logvar", "action"))
         reward_or_done = np.concatenate([getattr(s, predicts) for s in series]).astype(np.float32)
         goes_on = np.ones(len(reward_or_done), np.float32)
         goes_on[self._begins] = 0
-        self._steps = Batch(*arrays, np.roll(reward_or_done, 1) * goes_on, reward_or_done, goes_on)
+        self._steps = Batch(mu, logvar, action, np.roll(reward_or_done, 1) * goes_on, reward_or_done, goes_on)
         self.time = min(config.rnn_max_seq_len, len(goes_on))
         self._rows = len(goes_on) // self.time
         self._epoch, self._layout = -1, np.empty(0, int)
