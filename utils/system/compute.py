@@ -81,7 +81,7 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None) -> Non
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
-        elif rows:
+        elif rows and not _tensorflow_runs():  # a later caller in one process takes the threads there are
             parts = parts_at_once(rows)
             tf.config.threading.set_inter_op_parallelism_threads(parts)
             tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))
