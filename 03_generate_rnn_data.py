@@ -1,10 +1,12 @@
 """Step 3: encode the rollouts with V.
 
 V encodes each frame as the mu and logvar of its z. They are stored with the action, reward and done of the step: a
-series. The first frames are stored once more, for dreams to start from.
+series. The first frames are stored once more, for dreams to start from. With `encoded_trials` each of
+`parallel_processes` processes plays that many more random episodes, which are encoded as they are played: M may need
+many more episodes than V needs frames.
 
 reads   runs/<exp_name>/rollouts and vae
-writes  runs/<exp_name>/series: episode_*.npz (mu, logvar, action, reward, done), starts.npz
+writes  runs/<exp_name>/series: episode_*.npz, played_*.npz (mu, logvar, action, reward, done), starts.npz
 
 examples
   python 03_generate_rnn_data.py
@@ -29,7 +31,7 @@ def main() -> None:
         from utils.system.progress import Progress
 
         frames = encode_rollouts(config, run, Progress("series", "episodes"))
-        results["series"] = f"{config.num_episodes} episodes, {frames} frames in {run.series}"
+        results["series"] = f"{config.num_episodes + config.num_encoded} episodes, {frames} frames in {run.series}"
 
 
 if __name__ == "__main__":

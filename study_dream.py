@@ -6,14 +6,17 @@ one another. A controller that was trained in the dream is scored as it was at t
 never select it.
 
 `quality` compares M with predictions without it, which are fitted on the run's training episodes. A shipped agent has
-no episodes: `quality --driven N` plays new ones, and shows M alone.
+no episodes: `quality --driven N` plays new ones, and shows M alone. `ends` is for runs whose M predicts the end: what
+it expects before held-out deaths, how often it is right, how long lives are in the game and in dreams.
 
 writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
+ends_where.csv, ends_calibration.csv, ends_lives.csv, ends.png;
 into the last RUN's: iterations.csv, .png
 
 examples
   python study_dream.py quality runs/quickstart
   python study_dream.py quality runs/quickstart --driven 20
+  python study_dream.py ends runs/doom_laptop
   python study_dream.py temperatures runs/quickstart
   python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
@@ -28,9 +31,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
+from utils.environments import get_spec
 from utils.run import cli
 from utils.run.folder import RunFolder
-from utils.run.provenance import check_world
+from utils.run.provenance import check_agent, check_encoded, check_rnn, check_world
 from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
@@ -47,6 +51,8 @@ def main() -> None:
     folder = runs[-1].path / "dream"  # made once there is something to write
     if arguments.study == "quality":
         _quality(*runs, folder, arguments)
+    elif arguments.study == "ends":
+        _ends(*runs, folder, arguments)
     elif arguments.study == "temperatures":
         _temperatures(*runs, folder, arguments)
     else:
@@ -96,6 +102,40 @@ def _quality(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> Non
     print(f"table {folder / name}.csv, strip {strip}, film {film}")
 
 
+def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
+    config = run.read_config()
+    if get_spec(config.env_name).predicts != "done":
+        raise UsageError(f"{run.path}: M of {config.env_name} predicts the reward, not the end")
+    check_encoded(run, config)
+    check_rnn(run, config)
+    compute.start_tensorflow()
+    from utils.agent.agent import Agent
+    from utils.agent.checkpoints import load_without_selection
+    from utils.dreams import ends
+    from utils.figures.ends import save_ends
+    from utils.run import episodes
+
+    agent, parameters, which = Agent(config, run), None, "not trained yet"
+    if (run.controller / "mean.npz").exists():
+        check_agent(run)
+        parameters, which = load_without_selection(config, run)
+    series = [episodes.load(path, episodes.Series, config) for path in run.split_series(config)[1]]
+    print(f"{len(series)} held-out episodes; C: {which}")
+    held_out = ends.expected(agent, series)
+    lives, dreams = ends.lives(agent, run, parameters, arguments.episodes, arguments.steps or agent.spec.max_steps)
+    tables = {"where": ends.where_table(held_out, dreams), "calibration": ends.calibration_table(held_out)}
+    tables["lives"] = lives
+    for rows in tables.values():
+        print(*(f"{name:>14}" for name in rows[0]))
+        for row in rows:
+            print(*(f"{value:>14.4g}" if isinstance(value, float | int) else f"{value:>14}" for value in row.values()))
+    ends.save(tables, folder)
+    save_ends(
+        *held_out, tables["calibration"], lives, f"{run.path.name}: what M expects of the end", folder / "ends.png"
+    )
+    print(f"tables {folder}/ends_*.csv, picture {folder / 'ends.png'}")
+
+
 def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
     from utils.dreams import temperatures
@@ -139,9 +179,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     studies = parser.add_subparsers(dest="study", required=True)
     quality = studies.add_parser("quality", help="open-loop dreams beside what happened in held-out episodes")
+    ends = studies.add_parser("ends", help="what M expects of the end, beside held-out deaths and lives in the game")
     sweep = studies.add_parser("temperatures", help="scores in dreams of several temperatures and outside")
     iterations = studies.add_parser("iterations", help="scores in the dream and outside, run after run")
-    for study, count in (quality, 1), (sweep, 1), (iterations, "+"):
+    for study, count in (quality, 1), (ends, 1), (sweep, 1), (iterations, "+"):
         study.add_argument(
             "run", type=user_path, nargs=count, metavar="RUN", help="run folder whose V and M are trained"
         )
@@ -154,7 +195,7 @@ def _arguments() -> argparse.Namespace:
         "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
         help="the chapter's: 0.1 0.5 1 1.15 1.3",
     )  # fmt: skip
-    for study in (sweep, iterations):
+    for study in (ends, sweep, iterations):
         study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
         study.add_argument("--steps", type=int, metavar="N", help="of them at most (the environment's limit)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")

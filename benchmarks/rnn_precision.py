@@ -11,7 +11,7 @@ import argparse
 import time
 
 from benchmarks.report import announce, at_least_1, command, store, with_store
-from utils.run import cli, episodes
+from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.system import compute
 from utils.system.files import user_path
@@ -43,9 +43,7 @@ def _train(run: RunFolder, precision: str, seed: int, arguments: argparse.Namesp
     from utils.training.train_rnn import HELD_OUT_SEQUENCES, make_steps
 
     config = run.read_config().model_copy(update={"rnn_precision": precision, "seed": seed})
-    training, held_out = (
-        SequenceSet(paths, config) for paths in episodes.split(run.series_paths(config), config.held_out_fraction)
-    )
+    training, held_out = (SequenceSet(paths, config) for paths in run.split_series(config))
     train_step, losses, _ = make_steps(build_rnn(config), config, compute.parts_at_once(config.rnn_batch_size))
     batches = prefetched(training.batches(0, config.rnn_batch_size, seed), depth=4)
     began = time.perf_counter()

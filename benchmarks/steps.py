@@ -115,6 +115,7 @@ def series_written(run_folder: Path) -> float:
         run = RunFolder(Path(folder))
         run.vae.symlink_to(run_folder / "vae")
         run.rollouts.mkdir()
+        run.series.mkdir()
         rollouts = sorted((run_folder / "rollouts").glob("*.npz"))
         for index in range(settings.num_episodes):
             run.rollout(index).symlink_to(rollouts[index % len(rollouts)])

@@ -62,6 +62,33 @@ def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
     assert changed in ([], ["starts.npz"])
 
 
+def test_step_3_plays_more_episodes_for_m(copy_of_trained):
+    runs = copy_of_trained()
+    run = runs / "tiny"
+    done = step_here("03_generate_rnn_data.py", runs, "encoded_trials=2")
+    assert "10 episodes, 400 frames" in done.stdout
+    played = sorted(run.glob("series/played_*.npz"))
+    encoded = episodes.load(run / "series/episode_00000.npz", Series)
+    series = [episodes.load(path, Series) for path in played]
+    assert [one.mu.shape for one in series] == [(40, 6)] * 4
+    assert len({one.action.tobytes() for one in [*series, encoded]}) == 5  # other tracks, other drivers
+    with np.load(run / "series/starts.npz") as starts:
+        assert starts["mu"].shape == (10, 6)
+        np.testing.assert_array_equal(starts["mu"][6], series[0].mu[0])
+
+    played[1].unlink()  # as after a kill
+    assert step_here("03_generate_rnn_data.py", runs, "encoded_trials=2").returncode == 0
+    again = episodes.load(played[1], Series)
+    np.testing.assert_array_equal(again.mu, series[1].mu)
+    np.testing.assert_array_equal(again.action, series[1].action)
+
+    done = step_here("04_train_rnn.py", runs, "encoded_trials=2", "rnn_num_steps=14")
+    assert (done.returncode, "was made from other series" in done.stderr) == (2, True)
+    shutil.rmtree(run / "rnn")
+    assert step_here("04_train_rnn.py", runs, "encoded_trials=2").returncode == 0
+    assert not (run / "rollouts/episode_00006.npz").exists()
+
+
 def test_what_a_user_has_set_for_other_projects_changes_nothing(copy_of_trained, trained, tmp_path, monkeypatch):
     """And what is printed can be pasted, whatever the folder is called."""
     runs = copy_of_trained("it's a folder")

@@ -1,4 +1,7 @@
-"""Step 1's work: processes play episodes, random or the controller's, and write each to a file of its own."""
+"""Step 1's work: processes play episodes, random or the controller's, and write each to a file of its own.
+
+Step 3 lets them play as well, for episodes of which no frame is kept (`encode.py`).
+"""
 
 import multiprocessing
 import os
@@ -6,6 +9,7 @@ import signal
 import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import cast
 
 import gymnasium
@@ -40,15 +44,7 @@ def collect(config: Config, run: RunFolder, progress: Progress) -> int:
     if not todo:
         print(f"{run.rollouts}: all episodes are there already, nothing to do")
     else:
-        num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1
-        groups = [todo[begin : begin + num_envs] for begin in range(0, len(todo), num_envs)]
-        progress.start(len(todo))
-        pool = _Pool(config, run, num_envs, progress)
-        try:
-            pool.play(groups)
-        finally:
-            pool.close()
-            progress.close()
+        play(Rollouts(config, run), todo, progress)
     return sum(len(episodes.load(run.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes))
 
 
@@ -69,6 +65,55 @@ def _take_over(before: RunFolder, run: RunFolder) -> range:
     return range(len(paths))
 
 
+class Rollouts:
+    """Episodes to play, and what becomes of each. Sent to the processes that play them.
+
+    what: names their random draws.
+    """
+
+    what, remedy = "rollout", "fewer max_trials"
+
+    def __init__(self, config: Config, run: RunFolder):
+        self.config, self.run = config, run
+        self.num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1
+
+    def path(self, index: int) -> Path:
+        return self.run.rollout(index)
+
+    def envs_and_policy(self) -> tuple[list[gymnasium.Env], Policy]:
+        config, spec = self.config, get_spec(self.config.env_name)
+        envs = [spec.make() for _ in range(self.num_envs)]
+        before = previous(config)
+        if config.rollout_policy == "explore" or before is None:
+            return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], self.num_envs)
+        compute.start_tensorflow(threads=1)
+        from utils.agent.agent import Agent, NoisyPolicy
+        from utils.agent.checkpoints import load_without_selection
+
+        agent = Agent(before.read_config(), before)
+        parameters, _ = load_without_selection(agent.config, before)
+        policy = agent.policy(self.num_envs, parameters[None])
+        return envs, NoisyPolicy(policy, self.num_envs, spec.action_size, config.rollout_noise)
+
+    def save(self, index: int, rollout: Rollout) -> None:
+        episodes.save(self.path(index), rollout)
+
+
+def play(work: Rollouts, indices: list[int], progress: Progress) -> None:
+    """Plays the episodes with these numbers in `parallel_processes` processes.
+
+    Raises `UsageError` when a process dies. Finished episodes stay.
+    """
+    groups = [indices[begin : begin + work.num_envs] for begin in range(0, len(indices), work.num_envs)]
+    progress.start(len(indices))
+    pool = _Pool(work, progress)
+    try:
+        pool.play(groups)
+    finally:
+        pool.close()
+        progress.close()
+
+
 class _Pool:
     """Processes that play groups of episodes. Each gets the next group as soon as it is free.
 
@@ -76,8 +121,8 @@ class _Pool:
     process that may be killed, and its successor prints a traceback for each queue.
     """
 
-    def __init__(self, config: Config, run: RunFolder, num_envs: int, progress: Progress):
-        self._config, self._run, self._num_envs, self._progress = config, run, num_envs, progress
+    def __init__(self, work: Rollouts, progress: Progress):
+        self._work, self._progress = work, progress
         self._processes: dict[Connection, BaseProcess] = {}
         self._playing: dict[Connection, int] = {}  # the number of episodes that each process plays now
 
@@ -87,7 +132,7 @@ class _Pool:
         done = written = 0
         checked = False
         try:
-            for _ in range(min(self._config.parallel_processes, len(groups))):
+            for _ in range(min(self._work.config.parallel_processes, len(groups))):
                 self._give(self._start(), next(waiting, None))
             while self._playing:
                 for pipe in cast(list[Connection], wait(list(self._playing))):
@@ -98,7 +143,7 @@ class _Pool:
                     written, done = written + answer, done + num_episodes
                     self._progress.advance(num_episodes)
                     if not checked and done >= min(FIRST_EPISODES, total):
-                        check_disk(self._run.rollouts, written / done * (total - done), "fewer max_trials")
+                        check_disk(self._work.path(0).parent, written / done * (total - done), self._work.remedy)
                         checked = True
                     self._give(pipe, next(waiting, None))
         except (EOFError, ConnectionError):
@@ -111,7 +156,7 @@ class _Pool:
     def _start(self) -> Connection:
         spawn = multiprocessing.get_context("spawn")  # a forked child would have the parent's locks and open files
         pipe, theirs = spawn.Pipe()
-        arguments = theirs, self._config, self._run, self._num_envs, os.getpid()
+        arguments = theirs, self._work, os.getpid()
         process = spawn.Process(target=_play_groups, args=arguments)
         process.start()
         self._processes[pipe] = process
@@ -130,7 +175,7 @@ class _Pool:
             process.join()  # it finishes its episodes
 
 
-def _play_groups(pipe: Connection, config: Config, run: RunFolder, num_envs: int, parent: int) -> None:
+def _play_groups(pipe: Connection, work: Rollouts, parent: int) -> None:
     """What a process does: takes groups of episodes from `pipe` until the other end closes.
 
     Answers each with the number of bytes written, or with an exception.
@@ -138,13 +183,13 @@ def _play_groups(pipe: Connection, config: Config, run: RunFolder, num_envs: int
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     end_with_parent(parent)
     try:
-        envs, policy = _envs_and_policy(config, num_envs)
+        envs, policy = work.envs_and_policy()
         while True:
             try:
                 group = pipe.recv()
             except EOFError:
                 break
-            pipe.send(_play(envs, policy, config, run, group))
+            pipe.send(_play(envs, policy, work, group))
     except ConnectionError:  # the other end closed during a group
         pass
     except Exception as error:
@@ -152,34 +197,19 @@ def _play_groups(pipe: Connection, config: Config, run: RunFolder, num_envs: int
         pipe.send(error)
 
 
-def _envs_and_policy(config: Config, num_envs: int) -> tuple[list[gymnasium.Env], Policy]:
-    spec = get_spec(config.env_name)
-    envs = [spec.make() for _ in range(num_envs)]
-    before = previous(config)
-    if config.rollout_policy == "explore" or before is None:
-        return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], num_envs)
-    compute.start_tensorflow(threads=1)
-    from utils.agent.agent import Agent, NoisyPolicy
-    from utils.agent.checkpoints import load_without_selection
-
-    agent = Agent(before.read_config(), before)
-    parameters, _ = load_without_selection(agent.config, before)
-    policy = agent.policy(num_envs, parameters[None])
-    return envs, NoisyPolicy(policy, num_envs, spec.action_size, config.rollout_noise)
-
-
-def _play(envs: list[gymnasium.Env], policy: Policy, config: Config, run: RunFolder, indices: list[int]) -> int:
+def _play(envs: list[gymnasium.Env], policy: Policy, work: Rollouts, indices: list[int]) -> int:
     """Plays and writes the episodes with these numbers. Returns the number of bytes.
 
     An explored episode depends on (seed, index) alone. The last digits of an agent's episode depend on its batch.
     """
+    seed = work.config.draw_seed
     jobs = [
         Job(
-            env_seed=seeding.integer(config.draw_seed, "rollout track", index),
-            draw_seed=seeding.integer(config.draw_seed, "rollout actions", index),
+            env_seed=seeding.integer(seed, f"{work.what} track", index),
+            draw_seed=seeding.integer(seed, f"{work.what} actions", index),
         )
         for index in indices
     ]
-    recorder = Recorder(lambda job, rollout: episodes.save(run.rollout(indices[job]), rollout))
-    rollout_episodes(envs, policy, jobs, config.max_frames, [recorder])
-    return sum(run.rollout(index).stat().st_size for index in indices)
+    recorder = Recorder(lambda job, rollout: work.save(indices[job], rollout))
+    rollout_episodes(envs, policy, jobs, work.config.max_frames, [recorder])
+    return sum(work.path(index).stat().st_size for index in indices)

@@ -1,15 +1,23 @@
-"""Step 3's work: V encodes every rollout, so that M never needs a frame."""
+"""Step 3's work: V encodes every rollout, so that M never needs a frame.
+
+M may need many more episodes than V needs frames (`encoded_trials`): they are encoded as they are played.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import gymnasium
 import numpy as np
 
 from models.vae import FrameCodec
 from utils.agent.checkpoints import load_vae
+from utils.agent.rollouts import Policy
+from utils.data.collect import Rollouts, play
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder
+from utils.system import compute
 from utils.system.files import write_npz
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
@@ -18,31 +26,64 @@ EPISODES_AT_ONCE = 4
 
 
 def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
-    """Encodes the episodes that are not encoded yet and gathers the first frames. Returns the number of frames."""
-    paths = run.rollout_paths(config)
-    todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
-    if not todo:
+    """Encodes or plays the episodes of which there is no series, and gathers the first frames.
+
+    Returns the number of frames.
+    """
+    rollouts = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
+    to_play = [i for i in range(config.num_encoded) if not episodes.is_whole(run.played(i), Series)]
+    if not rollouts + to_play:
         print(f"{run.series}: all episodes are encoded already, nothing to do")
-    else:
-        frame, encoded = 64 * 64 * 3, 4 * (2 * config.z_size + 2)  # bytes of a step, before and after
-        size = sum(paths[index].stat().st_size for index in todo) / frame * encoded
-        check_disk(run.series, size, "fewer max_trials")
-        progress.start(len(todo))
-        codec = FrameCodec(load_vae(config, run))
-
-        def encode_episode(index: int) -> None:
-            rollout = episodes.load(paths[index], Rollout, config)
-            episodes.save(run.encoded(index), to_series(rollout, codec))
-
-        # TensorFlow's threads wait for each other within an operation: with several episodes at once, no core does.
-        pool = ThreadPoolExecutor(EPISODES_AT_ONCE)
-        try:
-            for _ in pool.map(encode_episode, todo):
-                progress.advance()
-        finally:
-            pool.shutdown(cancel_futures=True)
-        progress.close()
+    if rollouts:
+        _encode(rollouts, config, run, progress)
+    if to_play:
+        play(EncodedRollouts(config, run), to_play, progress)
     return _gather_starts(config, run)
+
+
+def _encode(indices: list[int], config: Config, run: RunFolder, progress: Progress) -> None:
+    """Encodes the rollouts with these numbers."""
+    frame, encoded = 64 * 64 * 3, 4 * (2 * config.z_size + 2)  # bytes of a step, before and after
+    size = sum(run.rollout(index).stat().st_size for index in indices) / frame * encoded
+    check_disk(run.series, size, "fewer max_trials")
+    progress.start(len(indices))
+    codec = FrameCodec(load_vae(config, run))
+
+    def encode_episode(index: int) -> None:
+        rollout = episodes.load(run.rollout(index), Rollout, config)
+        episodes.save(run.encoded(index), to_series(rollout, codec))
+
+    # TensorFlow's threads wait for each other within an operation: with several episodes at once, no core does.
+    pool = ThreadPoolExecutor(EPISODES_AT_ONCE)
+    try:
+        for _ in pool.map(encode_episode, indices):
+            progress.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    progress.close()
+
+
+class EncodedRollouts(Rollouts):
+    """Explored episodes of which only the series is kept."""
+
+    what, remedy = "encoded rollout", "fewer encoded_trials"
+
+    def __init__(self, config: Config, run: RunFolder):
+        super().__init__(config.model_copy(update={"rollout_policy": "explore"}), run)
+
+    def path(self, index: int) -> Path:
+        return self.run.played(index)
+
+    def envs_and_policy(self) -> tuple[list[gymnasium.Env], Policy]:
+        compute.start_tensorflow(threads=1)
+        from models.vae import FrameCodec
+        from utils.agent.checkpoints import load_vae
+
+        self._codec = FrameCodec(load_vae(self.config, self.run))
+        return super().envs_and_policy()
+
+    def save(self, index: int, rollout: Rollout) -> None:
+        episodes.save(self.path(index), to_series(rollout, self._codec))
 
 
 def to_series(rollout: Rollout, codec: FrameCodec) -> Series:

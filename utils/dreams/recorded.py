@@ -24,12 +24,11 @@ class Recorded(NamedTuple):
 
 
 def held_out(config: Config, run: RunFolder) -> list[Recorded]:
-    """The episodes that V and M never learned from."""
+    """The episodes that V and M never learned from and of which there are frames."""
     _, rollouts = episodes.split(run.rollout_paths(config), config.held_out_fraction)
-    _, series = episodes.split(run.series_paths(config), config.held_out_fraction)
     return [
-        Recorded(episodes.load(path, Series, config), partial(_load_frames, rollout))
-        for path, rollout in zip(series, rollouts)
+        Recorded(episodes.load(run.series / path.name, Series, config), partial(_load_frames, path))
+        for path in rollouts
     ]
 
 
@@ -46,7 +45,7 @@ def training_paths(config: Config, run: RunFolder) -> list[Path]:
     if not any(path.exists() for path in paths):
         return []
     check_encoded(run, config)
-    return episodes.split(paths, config.held_out_fraction)[0]
+    return run.split_series(config)[0]
 
 
 def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:

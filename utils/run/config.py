@@ -1,6 +1,7 @@
 """The configuration of a run: one flat YAML, `key=value` overrides, one typed schema.
 
 `config/carracing.yaml` explains every key. There are no defaults here: a file has all keys, or extends one that has.
+Keys that came later are an exception: older run folders lack them, and their default is what was done then.
 """
 
 import difflib
@@ -71,6 +72,9 @@ class Config(BaseModel):
     vae_kl_tolerance: float = _setting(Step.VAE, ge=0)
     vae_precision: Literal["auto", "float32", "bfloat16"] = _setting(Step.VAE)
     vae_shuffle_frames: int = _setting(Step.VAE, ge=1000)
+
+    # Step 3
+    encoded_trials: int = _setting(Step.SERIES, fixed=False, ge=0, default=0)
 
     # Step 4
     rnn_size: int = _setting(Step.RNN, ge=1, le=8192)
@@ -158,6 +162,11 @@ class Config(BaseModel):
     def num_episodes(self) -> int:
         """Rollouts of step 1."""
         return self.parallel_processes * self.max_trials
+
+    @property
+    def num_encoded(self) -> int:
+        """Episodes that step 3 plays, of which only the series is kept."""
+        return self.parallel_processes * self.encoded_trials
 
 
 def keys(step: Step | None, fixed: bool) -> list[str]:

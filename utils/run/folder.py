@@ -4,7 +4,7 @@ runs/<exp_name>/
   config.yaml            the resolved configuration
   rollouts/              episode_00000.npz ...: obs, action, reward, done
   vae/                   vae.weights.h5, training state, log, pictures
-  series/                episode_00000.npz ...: mu, logvar, action, reward, done; starts.npz
+  series/                episode_00000.npz, played_00000.npz ...: mu, logvar, action, reward, done; starts.npz
   rnn/                   rnn.weights.h5, training state, log
   controller/            best.npz, mean.npz, log.csv, earlier.csv, learning curve, resume state
   figures/, report.html  from `python -m utils.figures`
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from utils.run import config as configuration
 from utils.run.config import Config
-from utils.run.episodes import Rollout, Series, is_whole
+from utils.run.episodes import Rollout, Series, is_whole, split
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, locked, remove_leftovers, write_csv, write_json
@@ -47,6 +47,9 @@ class RunFolder:
 
     def encoded(self, index: int) -> Path:
         return self.series / f"episode_{index:05d}.npz"
+
+    def played(self, index: int) -> Path:
+        return self.series / f"played_{index:05d}.npz"
 
     def step_folder(self, step: Step) -> Path:
         return self.path / step.folder
@@ -117,7 +120,19 @@ class RunFolder:
         return [self.rollout(index) for index in range(config.num_episodes)]
 
     def series_paths(self, config: Config) -> list[Path]:
-        return [self.encoded(index) for index in range(config.num_episodes)]
+        """Of the rollouts, then of the episodes that step 3 played."""
+        encoded = [self.encoded(index) for index in range(config.num_episodes)]
+        return encoded + [self.played(index) for index in range(config.num_encoded)]
+
+    def split_series(self, config: Config) -> tuple[list[Path], list[Path]]:
+        """Training and held-out series. Of the rollouts, V has held out the same ones."""
+        paths = self.series_paths(config)
+        encoded, played = paths[: config.num_episodes], paths[config.num_episodes :]
+        training, held_out = split(encoded, config.held_out_fraction)
+        if len(played) > 1:
+            more_training, more_held_out = split(played, config.held_out_fraction)
+            return training + more_training, held_out + more_held_out
+        return training + played, held_out
 
     def has_rollouts(self) -> bool:
         """False for a shipped agent."""

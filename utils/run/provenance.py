@@ -82,7 +82,7 @@ def check_rnn(run: RunFolder, config: Config, record: bool = False) -> None:
 
 
 def _check_rnn_source(run: RunFolder, config: Config, record: bool) -> None:
-    source = f"{fingerprint(run.vae_weights)}, {config.num_episodes} episodes"
+    source = f"{fingerprint(run.vae_weights)}, {config.num_episodes + config.num_encoded} episodes"
     _check_source(run.rnn, source, "series", Step.RNN, record)
 
 

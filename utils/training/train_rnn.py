@@ -35,7 +35,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     0 iterations: M of the previous run is taken over as it is.
     """
     paths = run.series_paths(config)
-    training_paths, held_out_paths = episodes.split(paths, config.held_out_fraction)
+    training_paths, held_out_paths = run.split_series(config)
     say_memory("the series", sum(path.stat().st_size for path in paths))
     training_set, held_out_set = SequenceSet(training_paths, config), SequenceSet(held_out_paths, config)
 
