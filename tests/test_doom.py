@@ -1,5 +1,6 @@
 """Doom: the configurations, the exploration, films, and all five steps."""
 
+import csv
 import os
 import signal as signal_module
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
-from utils.dreams import iterations
+from utils.dreams import ends, iterations
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.run import config as configuration
@@ -99,6 +100,23 @@ SETTINGS = (
 SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
 
 
+def test_what_m_expects_of_the_end_is_sorted_by_what_came():
+    probability = np.array([0.0005, 0.002, 0.6, 0.0005, 0.5, 0.0001])
+    left = np.array([60, 10, 0, np.inf, 0, 55])
+    held_out = ends.Expected(probability, left)
+    where = {row["where"]: row for row in ends.where_table(held_out, {"C": np.array([0.2, 0.01])})}
+    assert where["at death"] == {
+        "where": "at death", "steps": 2, "mean": pytest.approx(0.55), "median": pytest.approx(0.55), "ends_dream": 1.0,
+    }  # fmt: skip
+    assert where["10 steps before"]["mean"] == pytest.approx(0.002)
+    assert "1 step before" not in where
+    assert where["50 or more before"]["steps"] == 3  # one is of a game that was cut off
+    assert where["in dreams, C"]["ends_dream"] == 0.5
+    table = ends.calibration_table(held_out)
+    assert [(row["steps"], row["died"]) for row in table] == [(1, 0.0), (2, 0.0), (1, 0.0), (2, 1.0)]
+    assert table[-1]["expected"] == pytest.approx(0.55)
+
+
 def test_the_same_five_steps_and_films_do_doom(tmp_path):
     for script in SCRIPTS:
         run_step = step if script.startswith("05") else step_here
@@ -124,6 +142,14 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
             assert 1 <= frames.n_frames <= 15
+    done = call_here("study_dream.py", "ends", folder.path, "--episodes", "2", "--steps", "30")
+    assert done.returncode == 0, done.stderr
+    assert "held-out episodes; C: " in done.stdout
+    with open(folder.path / "dream/ends_lives.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["policy"] for row in rows] == ["still", "left", "right", "random", "held out", "C"]
+    assert all(1 <= float(row[name]) <= 30 for row in rows for name in ("real_mean", "dream_1_mean", "dream_1.15_mean"))
+    assert (folder.path / "dream/ends.png").stat().st_size > 10_000
     for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
         evaluator = DreamEvaluator(agent, folder)  # copies the weights
@@ -135,5 +161,5 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert dream.action_space == gymnasium.make(DOOM.env_id).action_space
     dream.reset(seed=0), dreams.reset(seed=0)
     assert dream.step(dream.action_space.sample())[1:4] == (1.0, True, False)
-    ends = [dreams.step(dreams.action_space.sample())[1:4] for _ in range(3)]
-    assert [(float(reward), bool(done)) for (reward,), (done,), _ in ends] == [(1, True), (0, False), (1, True)]
+    over = [dreams.step(dreams.action_space.sample())[1:4] for _ in range(3)]
+    assert [(float(reward), bool(done)) for (reward,), (done,), _ in over] == [(1, True), (0, False), (1, True)]
