@@ -15,7 +15,7 @@ def save_ends(
     """probability, left: of held-out steps, as `utils.dreams.ends.Expected`. The tables are from there as well."""
     drawn, ((before, reliable, lived),) = figure(13, 4.2, 1, 3)
     steps = [step for step in range(SHOWN + 1) if (left == step).any()]
-    quantiles = np.array([np.quantile(probability[left == step], (0.1, 0.5, 0.9)) for step in steps])
+    quantiles = np.array([np.quantile(probability[left == step], (0.1, 0.5, 0.9)) for step in steps]).reshape(-1, 3)
     before.fill_between(steps, quantiles[:, 0], quantiles[:, 2], color=OUTSIDE, alpha=0.2, label="10 to 90 % of games")
     before.plot(steps, quantiles[:, 1], color=OUTSIDE, label="median")
     before.axhline(1 / 11, color="black", lw=0.8, ls=":", label="a dream ends above")
