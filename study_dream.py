@@ -111,6 +111,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
     from utils.agent.agent import Agent
     from utils.agent.checkpoints import load_without_selection
+    from utils.data.sequences import split_series
     from utils.dreams import ends
     from utils.figures.ends import save_ends
     from utils.run import episodes
@@ -119,7 +120,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     if (run.controller / "mean.npz").exists():
         check_agent(run)
         parameters, which = load_without_selection(config, run)
-    series = [episodes.load(path, episodes.Series, config) for path in run.split_series(config)[1]]
+    series = [episodes.load(path, episodes.Series, config) for path in split_series(config, run)[1]]
     print(f"{len(series)} held-out episodes; C: {which}")
     held_out = ends.expected(agent, series)
     lives, dreams = ends.lives(agent, run, parameters, arguments.episodes, arguments.steps or agent.spec.max_steps)

@@ -39,11 +39,11 @@ def _train(run: RunFolder, precision: str, seed: int, arguments: argparse.Namesp
 
     from utils.agent.checkpoints import build_rnn
     from utils.data.frames import prefetched
-    from utils.data.sequences import SequenceSet
+    from utils.data.sequences import SequenceSet, split_series
     from utils.training.train_rnn import HELD_OUT_SEQUENCES, make_steps
 
     config = run.read_config().model_copy(update={"rnn_precision": precision, "seed": seed})
-    training, held_out = (SequenceSet(paths, config) for paths in run.split_series(config))
+    training, held_out = (SequenceSet(paths, config) for paths in split_series(config, run))
     train_step, losses, _ = make_steps(build_rnn(config), config, compute.parts_at_once(config.rnn_batch_size))
     batches = prefetched(training.batches(0, config.rnn_batch_size, seed), depth=4)
     began = time.perf_counter()

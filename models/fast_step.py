@@ -1,9 +1,9 @@
 """A dreamed step at the speed of the hardware.
 
-Where M's products are in bfloat16 (`rnn_precision`), so are those of the dream. Rounding the weights, each to its
-nearest, would make a slightly different M, and dreams of another score. They are rounded one after another instead,
-and each is moved first by what the ones before it did to the products: the errors cancel over the vectors that M meets
-in dreams. Source: Frantar et al., "GPTQ", 2022, with bfloat16 in place of integers.
+Dreams multiply in the precision in which M trains (`rnn_precision`). If each weight were rounded to the nearest
+bfloat16 number, M would change a little, and so would scores in its dream. Weights are therefore rounded one after
+another. Each is first moved to make up for the errors of those before it, so that the errors cancel over the vectors
+that M meets in dreams. Source: Frantar et al., "GPTQ", 2022, with bfloat16 in place of integers.
 """
 
 import numpy as np

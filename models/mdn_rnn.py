@@ -18,6 +18,7 @@ from models.lstm import lstm
 # and exp(-logvar) times a squared error stays far inside float32.
 LOGVAR_LIMIT = 20.0
 END_WEIGHT = 10.0  # of the rare ends in the loss (original code)
+DREAM_ENDS_ABOVE = 1 / (1 + END_WEIGHT)  # P(done) at which the logit is 0, where a dream ends
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import utils.environments  # noqa: F401  registers the ids
 from models.controller import Controller
 from models.dream import DreamModel, DreamState
 from models.fast_step import FastStep, SingleStep, rounded
@@ -12,8 +11,6 @@ from models.mdn_rnn import MDNRNN
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
 
-
-DREAM = "WorldModels/Dream-v0"
 Z, RNN = 6, 12
 
 

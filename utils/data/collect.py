@@ -66,7 +66,7 @@ def _take_over(before: RunFolder, run: RunFolder) -> range:
 
 
 class Rollouts:
-    """Episodes to play, and what becomes of each. Sent to the processes that play them.
+    """What the processes of step 1 are told: how to play episodes, and how to save each.
 
     what: names their random draws.
     """

@@ -10,7 +10,19 @@ from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Series
+from utils.run.folder import RunFolder
 from utils.system import seeding
+
+
+def split_series(config: Config, run: RunFolder) -> tuple[list[Path], list[Path]]:
+    """Training and held-out series. Of the rollouts, V has held out the same ones."""
+    paths = run.series_paths(config)
+    encoded, played = paths[: config.num_episodes], paths[config.num_episodes :]
+    training, held_out = episodes.split(encoded, config.held_out_fraction)
+    if len(played) > 1:
+        more_training, more_held_out = episodes.split(played, config.held_out_fraction)
+        return training + more_training, held_out + more_held_out
+    return training + played, held_out
 
 
 class Batch(NamedTuple):

@@ -5,6 +5,7 @@ Of an environment whose M predicts the end. A dream that ends too late teaches C
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from models.dream import DreamModel, DreamState
-from models.mdn_rnn import end_probability
+from models.mdn_rnn import DREAM_ENDS_ABOVE, end_probability
 from models.vae import sample_z
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.rollouts import Job
+from utils.agent.rollouts import Job, Outcome
 from utils.dreams.noise import DreamNoise, InitialLatents
+from utils.environments.spec import Explorer
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
 from utils.system.files import write_csv
@@ -26,8 +28,8 @@ from utils.system.progress import Progress
 STEPS_BEFORE = {"at death": 0, "1 step before": 1, "10 steps before": 10}
 CALM = 50  # steps from death, at least
 EPISODES_AT_ONCE = 64
-# P(done) by which steps are sorted. A dream ends above 1/11 (`DreamModel`).
-EDGES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1 / 11, 0.3, 1.0)
+# P(done) by which steps are sorted.
+EDGES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, DREAM_ENDS_ABOVE, 0.3, 1.0)
 
 Act = Callable[[DreamState], tf.Tensor | np.ndarray]
 
@@ -76,7 +78,7 @@ def where_table(held_out: Expected, dreams: dict[str, np.ndarray]) -> list[dict]
     return [
         {
             "where": name, "steps": len(p), "mean": float(np.mean(p)), "median": float(np.median(p)),
-            "ends_dream": float(np.mean(p > 1 / 11)),
+            "ends_dream": float(np.mean(p > DREAM_ENDS_ABOVE)),
         }
         for name, p in steps.items() if len(p)
     ]  # fmt: skip
@@ -115,27 +117,29 @@ def lives(
         "random": spec.explorations[spec.baseline_policy],
         "held out": spec.explorations[agent.config.exploration_policy],
     }
-    rows, probabilities = [], {}
-    for name, explore in explorations.items():
-        progress = Progress(name, "episodes")
-        real = evaluate.score_exploration(spec, explore, jobs, False, max_steps, progress)
+    rows, kept = [], {}
+
+    def add(name: str, real: list[Outcome], begin: Callable[[], Act]) -> None:
+        """A row for a policy. begin: makes what acts in a batch of dreams."""
         row = {"policy": name, **_mean_std("real", [outcome.steps for outcome in real])}
         for temperature in temperatures:
-            acting = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
-            # Explorations do not look.
-            act = lambda state, acting=acting: np.stack([one(np.empty(0)) for one in acting])  # noqa: E731
-            steps, probabilities[name] = dreamed_lives(agent, run, act, jobs, temperature, max_steps)
+            steps, kept[name] = dreamed_lives(agent, run, begin(), jobs, temperature, max_steps)
             row |= _mean_std(f"dream_{temperature:g}", steps)
         rows.append(row)
-    kept = {"random": probabilities["random"]}
+
+    for name, explore in explorations.items():
+        real = evaluate.score_exploration(spec, explore, jobs, False, max_steps, Progress(name, "episodes"))
+        add(name, real, partial(_exploring, explore, jobs))
     if parameters is not None:
         real = evaluate.score(agent, parameters, jobs, False, max_steps, Progress("C", "episodes"))
-        row = {"policy": "C", **_mean_std("real", [outcome.steps for outcome in real])}
-        for temperature in temperatures:
-            steps, kept["C"] = dreamed_lives(agent, run, _acting(agent, parameters), jobs, temperature, max_steps)
-            row |= _mean_std(f"dream_{temperature:g}", steps)
-        rows.append(row)
-    return rows, kept
+        add("C", real, partial(_acting, agent, parameters))
+    return rows, {name: kept[name] for name in ("random", "C") if name in kept}
+
+
+def _exploring(explore: Callable[[np.random.Generator], Explorer], jobs: list[Job]) -> Act:
+    """An exploration that does not look, in each dream."""
+    policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
+    return lambda state: np.stack([policy(np.empty(0)) for policy in policies])
 
 
 def _acting(agent: Agent, parameters: np.ndarray) -> Act:

@@ -11,6 +11,7 @@ from utils.agent.agent import Agent
 from utils.agent.evaluate import FIRST_EVALUATION_SEED, drive, evaluation_jobs
 from utils.agent.rollouts import Recorder
 from utils.data.encode import to_series
+from utils.data.sequences import split_series
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
@@ -45,7 +46,7 @@ def training_paths(config: Config, run: RunFolder) -> list[Path]:
     if not any(path.exists() for path in paths):
         return []
     check_encoded(run, config)
-    return run.split_series(config)[0]
+    return split_series(config, run)[0]
 
 
 def driven(agent: Agent, parameters: np.ndarray, count: int) -> list[Recorded]:

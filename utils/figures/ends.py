@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.mdn_rnn import DREAM_ENDS_ABOVE
 from utils.figures.style import IN_THE_DREAM, OUTSIDE, figure, save
 
 SHOWN = 60  # steps before death
@@ -18,7 +19,7 @@ def save_ends(
     quantiles = np.array([np.quantile(probability[left == step], (0.1, 0.5, 0.9)) for step in steps]).reshape(-1, 3)
     before.fill_between(steps, quantiles[:, 0], quantiles[:, 2], color=OUTSIDE, alpha=0.2, label="10 to 90 % of games")
     before.plot(steps, quantiles[:, 1], color=OUTSIDE, label="median")
-    before.axhline(1 / 11, color="black", lw=0.8, ls=":", label="a dream ends above")
+    before.axhline(DREAM_ENDS_ABOVE, color="black", lw=0.8, ls=":", label="a dream ends above")
     before.set(yscale="log", xlabel="steps before death", ylabel="P(done) that M expects", title="held-out games")
     before.invert_xaxis()
     before.legend(fontsize=8)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from utils.run import config as configuration
 from utils.run.config import Config
-from utils.run.episodes import Rollout, Series, is_whole, split
+from utils.run.episodes import Rollout, Series, is_whole
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, locked, remove_leftovers, write_csv, write_json
@@ -123,16 +123,6 @@ class RunFolder:
         """Of the rollouts, then of the episodes that step 3 played."""
         encoded = [self.encoded(index) for index in range(config.num_episodes)]
         return encoded + [self.played(index) for index in range(config.num_encoded)]
-
-    def split_series(self, config: Config) -> tuple[list[Path], list[Path]]:
-        """Training and held-out series. Of the rollouts, V has held out the same ones."""
-        paths = self.series_paths(config)
-        encoded, played = paths[: config.num_episodes], paths[config.num_episodes :]
-        training, held_out = split(encoded, config.held_out_fraction)
-        if len(played) > 1:
-            more_training, more_held_out = split(played, config.held_out_fraction)
-            return training + more_training, held_out + more_held_out
-        return training + played, held_out
 
     def has_rollouts(self) -> bool:
         """False for a shipped agent."""

@@ -10,7 +10,7 @@ from models.mdn_rnn import MDNRNN
 from models.vae import FrameCodec, kl_per_dimension, sample_z
 from utils.agent.checkpoints import build_rnn, load_vae, load_weights
 from utils.data.frames import prefetched
-from utils.data.sequences import Batch, SequenceSet
+from utils.data.sequences import Batch, SequenceSet, split_series
 from utils.environments import get_spec
 from utils.figures import memory
 from utils.run import episodes
@@ -35,7 +35,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     0 iterations: M of the previous run is taken over as it is.
     """
     paths = run.series_paths(config)
-    training_paths, held_out_paths = run.split_series(config)
+    training_paths, held_out_paths = split_series(config, run)
     say_memory("the series", sum(path.stat().st_size for path in paths))
     training_set, held_out_set = SequenceSet(training_paths, config), SequenceSet(held_out_paths, config)
 
