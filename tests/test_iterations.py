@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from tests.helpers import step, step_here
-from utils.agent.checkpoints import load_controller
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_controller, load_rnn
+from utils.agent.rollouts import Job
 from utils.dreams import iterations
+from utils.dreams.evaluator import DreamEvaluator
 from utils.run import episodes
 from utils.run.episodes import Rollout
 from utils.run.export import ship
 from utils.run.folder import RunFolder
+from utils.run.provenance import dreaming_runs
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
@@ -66,6 +70,47 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     assert (runs / "iterations.png").stat().st_size > 10000
     with pytest.raises(UsageError, match="no evaluation in a dream"):
         iterations.curve(first)
+
+
+def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both_ms(evolved, tmp_path):
+    runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
+    more = (
+        "max_trials=3", "vae_num_epoch=0", "encoded_trials=2", "rnn_num_steps=2", "controller_environment=dream",
+        "controller_num_generation=1",
+    )  # fmt: skip
+    again = ("controller_start=zero", "controller_num_rnn=2")
+    for script in SCRIPTS:
+        run_step = step if script.startswith("05") else step_here
+        done = run_step(f"{script}.py", runs, *settings(runs, *more), *again)
+        assert done.returncode == 0, done.stderr
+    first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
+    assert "going on from" not in done.stdout
+    assert not second.earlier.exists()
+    for index in range(6):
+        assert first.encoded(index).read_bytes() == second.encoded(index).read_bytes()
+    assert len({second.played(index).read_bytes() for index in range(4)}) == 4  # by C
+    config = second.read_config()
+    mine, theirs = (load_rnn(config, run) for run in dreaming_runs(config, second))
+    agent, jobs = Agent(config, second), [Job(seed, seed) for seed in range(5)]
+    candidates = np.random.default_rng(0).normal(0, 1, (2, config.controller.num_parameters))
+    alone, other, dealt = (
+        [outcome.score for outcome in DreamEvaluator(agent, second, rnns).score(candidates, jobs * 2, 20)]
+        for rnns in ([mine], [theirs], [mine, theirs])
+    )
+    assert dealt == pytest.approx([(alone, other)[i % 5 % 2][i] for i in range(10)], rel=1e-4)
+    assert alone != pytest.approx(other, rel=1e-2)
+
+    shutil.rmtree(second.controller)
+    for changed, expected in (
+        (("controller_num_rnn=3", "controller_num_episode=4"), "this run goes on from 1 others"),
+        (("controller_num_rnn=3",), "controller_num_episode gives a candidate only 2 dreams"),
+        (("controller_environment=real",), "only dreams are dealt"),
+    ):
+        done = step_here("05_train_controller.py", runs, *settings(runs, *more), *again, *changed)
+        assert (done.returncode, expected in done.stderr) == (2, True)
+    first.vae_weights.write_bytes(first.vae_weights.read_bytes() + b"0")
+    with pytest.raises(UsageError, match="has another V, so that its M dreams of another z"):
+        dreaming_runs(config, second)
 
 
 def test_mistakes_are_a_line(runs, trained, tmp_path):

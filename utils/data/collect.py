@@ -23,7 +23,6 @@ from utils.run.folder import RunFolder, previous
 from utils.run.steps import Step
 from utils.system import compute, seeding
 from utils.system.errors import UsageError
-from utils.system.files import atomic_write, link_or_copy
 from utils.system.processes import end_with_parent
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
@@ -59,9 +58,7 @@ def _take_over(before: RunFolder, run: RunFolder) -> range:
     paths = before.rollout_paths(before.read_config())
     before.require_episodes(paths, Rollout, Step.ROLLOUTS)
     for index, path in enumerate(paths):
-        if not episodes.is_whole(run.rollout(index), Rollout):
-            with atomic_write(run.rollout(index)) as temporary:
-                link_or_copy(path, temporary)
+        episodes.take_over(path, run.rollout(index), Rollout)
     return range(len(paths))
 
 

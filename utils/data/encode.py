@@ -16,7 +16,8 @@ from utils.data.collect import Rollouts, play
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import RunFolder
+from utils.run.folder import RunFolder, previous
+from utils.run.provenance import fingerprint
 from utils.system import compute
 from utils.system.files import write_npz
 from utils.system.progress import Progress
@@ -30,6 +31,8 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
 
     Returns the number of frames.
     """
+    if (before := previous(config)) and fingerprint(before.vae_weights) == fingerprint(run.vae_weights):
+        _take_over(before, run)
     rollouts = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
     to_play = [i for i in range(config.num_encoded) if not episodes.is_whole(run.played(i), Series)]
     if not rollouts + to_play:
@@ -39,6 +42,15 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     if to_play:
         play(EncodedRollouts(config, run), to_play, progress)
     return _gather_starts(config, run)
+
+
+def _take_over(before: RunFolder, run: RunFolder) -> None:
+    """Makes the series of an earlier run with the same V the first ones of this run."""
+    theirs = before.read_config()
+    for place, count in (RunFolder.encoded, theirs.num_episodes), (RunFolder.played, theirs.num_encoded):
+        for index in range(count):
+            if episodes.is_whole(place(before, index), Series):
+                episodes.take_over(place(before, index), place(run, index), Series)
 
 
 def _encode(indices: list[int], config: Config, run: RunFolder, progress: Progress) -> None:
@@ -64,12 +76,9 @@ def _encode(indices: list[int], config: Config, run: RunFolder, progress: Progre
 
 
 class EncodedRollouts(Rollouts):
-    """Explored episodes of which only the series is kept."""
+    """Episodes of which only the series is kept."""
 
     what, remedy = "encoded rollout", "fewer encoded_trials"
-
-    def __init__(self, config: Config, run: RunFolder):
-        super().__init__(config.model_copy(update={"rollout_policy": "explore"}), run)
 
     def path(self, index: int) -> Path:
         return self.run.played(index)

@@ -205,6 +205,11 @@ def _roam(rng: np.random.Generator) -> Explorer:
     )
 
 
+def _mixed(rng: np.random.Generator) -> Explorer:
+    """Each episode is one of the other policies': dodging, standing still and waiting at a wall all occur."""
+    return (_uniform, _held, _roam)[rng.integers(3)](rng)
+
+
 gymnasium.register(
     "WorldModels/TakeCover-v0", f"{__name__}:TakeCover", max_episode_steps=MAX_STEPS, reward_threshold=750
 )
@@ -236,7 +241,7 @@ SPEC = EnvironmentSpec(
     keyboard_action=lambda left, right, up, down: np.array([right - left], np.float32),
     max_steps=MAX_STEPS,
     steps_per_second=STEPS_PER_SECOND,
-    explorations={"held": _held, "roam": _roam, "uniform": _uniform},
+    explorations={"held": _held, "mixed": _mixed, "roam": _roam, "uniform": _uniform},
     baseline_policy="uniform",
     position=_position,
     published_curves=(

@@ -101,7 +101,7 @@ def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
         print(f"going on after generation {state.generation}", flush=True)
         return state
     start = np.zeros(config.controller.num_parameters)
-    if before := previous(config):
+    if (before := previous(config)) and config.controller_start == "previous":
         start, which = load_without_selection(before.read_config(), before)
         run.remember_earlier(before)
         print(f"going on from {before.path}: {which}", flush=True)

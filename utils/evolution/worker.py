@@ -12,6 +12,7 @@ from utils.evolution.single_thread_blas import STARTED
 from utils.evolution.tasks import Task, TaskResult
 from utils.run.config import Config
 from utils.run.folder import RunFolder
+from utils.run.provenance import dreaming_runs
 from utils.system import compute
 from utils.system.processes import memory_mb
 
@@ -40,10 +41,12 @@ class RolloutWorker:
         return TaskResult([o.score for o in outcomes], [o.steps for o in outcomes], seconds, memory_mb())
 
     def _dream(self, task: Task) -> list[Outcome]:
+        from utils.agent.checkpoints import load_rnn
         from utils.dreams.evaluator import DreamEvaluator
 
         if self._evaluator is None:
-            self._evaluator = DreamEvaluator(self._agent, self._run)
+            rnns = [load_rnn(self._config, other) for other in dreaming_runs(self._config, self._run)[1:]]
+            self._evaluator = DreamEvaluator(self._agent, self._run, [self._agent.rnn, *rnns])
         return self._evaluator.score(task.candidates, task.jobs, task.max_steps)
 
     def _drive(self, task: Task) -> list[Outcome]:

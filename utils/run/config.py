@@ -88,8 +88,10 @@ class Config(BaseModel):
     rnn_precision: Literal["auto", "float32", "bfloat16"] = _setting(Step.RNN)
 
     # Step 5
+    controller_start: Literal["previous", "zero"] = _setting(Step.CONTROLLER, default="previous")
     controller_environment: Literal["real", "dream"] = _setting(Step.CONTROLLER)
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
+    controller_num_rnn: int = _setting(Step.CONTROLLER, ge=1, le=64, default=1)
     controller_inputs: list[Literal["z", "h", "c"]] = _setting(Step.CONTROLLER, min_length=1)
     controller_bias: bool = _setting(Step.CONTROLLER)
     controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
@@ -126,6 +128,13 @@ class Config(BaseModel):
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
             raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")
+        if self.controller_num_rnn > 1 and self.controller_environment == "real":
+            raise UsageError("controller_num_rnn: only dreams are dealt among several Ms; set it to 1")
+        if self.controller_num_rnn > min(self.episode_stages.values()):
+            raise UsageError(
+                f"controller_num_rnn: {self.controller_num_rnn} Ms, and controller_num_episode gives a candidate only "
+                f"{min(self.episode_stages.values())} dreams to deal among them"
+            )
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self

@@ -14,7 +14,7 @@ import numpy as np
 from utils.environments import get_spec
 from utils.run.config import Config
 from utils.system.errors import UsageError
-from utils.system.files import UNREADABLE, write_npz
+from utils.system.files import UNREADABLE, atomic_write, link_or_copy, write_npz
 
 
 @dataclass
@@ -98,6 +98,13 @@ def is_whole(path: Path, kind: type[Rollout] | type[Series]) -> bool:
             return sorted(file.namelist()) == names
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def take_over(path: Path, target: Path, kind: type[Episode]) -> None:
+    """Makes an episode of another run one of this run, unless it has that one already: the same file, or a copy."""
+    if not is_whole(target, kind):
+        with atomic_write(target) as temporary:
+            link_or_copy(path, temporary)
 
 
 def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list[Path]]:

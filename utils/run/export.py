@@ -39,7 +39,7 @@ KEPT = {  # with the step that made each
     "controller/learning_curve.png": Step.CONTROLLER,
 }
 # The agent comes without its earlier runs: a run that builds on it starts here.
-START = {"previous_run": None, "rollout_policy": "explore"}
+START = {"previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1}
 
 
 def main() -> None:
@@ -63,9 +63,8 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     run.require(run.controller / "best.npz", Step.CONTROLLER, "no controller is evaluated yet")
     for name, step in KEPT.items():
         run.require(run.path / name, step, "it is part of a shipped agent")
-    history = (
-        f"# Made as {run.path.name}, previous_run: {config.previous_run}, rollout_policy: {config.rollout_policy}\n"
-    )
+    made_with = ", ".join(f"{key}: {getattr(config, key)}" for key in START)
+    history = f"# Made as {run.path.name}, {made_with}\n"
     try:
         named = {"exp_name": target.path.name, "runs_folder": str(target.path.parent)}
         config = Config(**config.model_dump() | named | START)

@@ -192,6 +192,13 @@ def previous(config: Config) -> RunFolder | None:
     return run
 
 
+def earlier(config: Config) -> Iterator[RunFolder]:
+    """The runs that this one goes on from, the latest first. Raises `UsageError` as `previous` does."""
+    while before := previous(config):
+        yield before
+        config = before.read_config()
+
+
 def read_log(path: Path) -> list[dict[str, float | None]]:
     """The rows of a log.csv. None for an empty field."""
     with open(path, newline="") as file:

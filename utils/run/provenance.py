@@ -4,6 +4,7 @@ Each step writes a fingerprint of its inputs into source.json in its folder.
 """
 
 import hashlib
+import itertools
 import json
 import shlex
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import RunFolder, came_without_training, previous
+from utils.run.folder import RunFolder, came_without_training, earlier, previous
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import write_json
@@ -47,8 +48,13 @@ def check(config: Config, run: RunFolder, step: Step) -> None:
     if step == Step.CONTROLLER:
         _check_controller_is_not_shipped(run)
         check_agent(run, record=True)
-    before = previous(config)
-    if before and (step == Step.CONTROLLER or (step == Step.ROLLOUTS and config.rollout_policy == "controller")):
+        if config.controller_num_rnn > 1:
+            weights = [other.rnn_weights for other in dreaming_runs(config, run)]
+            source = fingerprint(*weights)
+            _check_source(run.controller, source, "Ms of earlier runs", step, record=True, note="dreams.json")
+    plays = step == Step.ROLLOUTS or (step == Step.SERIES and config.encoded_trials > 0)
+    begins = step == Step.CONTROLLER and config.controller_start == "previous"
+    if (before := previous(config)) and (begins or (plays and config.rollout_policy == "controller")):
         check_agent(before)
 
 
@@ -96,6 +102,23 @@ def check_agent(run: RunFolder, record: bool = False) -> None:
     _check_source(run.controller, source, "weights of V and M", Step.CONTROLLER, record)
 
 
+def dreaming_runs(config: Config, run: RunFolder) -> list[RunFolder]:
+    """The runs among whose Ms dreams are dealt, this one first. Raises `UsageError` if one of them does not fit."""
+    runs = [run, *itertools.islice(earlier(config), config.controller_num_rnn - 1)]
+    if len(runs) < config.controller_num_rnn:
+        raise UsageError(
+            f"controller_num_rnn: {config.controller_num_rnn} Ms, and this run goes on from {len(runs) - 1} others"
+        )
+    for other in runs[1:]:
+        other.require_rnn()
+        if fingerprint(other.vae_weights) != fingerprint(run.vae_weights):
+            raise UsageError(
+                f"controller_num_rnn: {other.path} has another V, so that its M dreams of another z; "
+                "set vae_num_epoch to 0 in the runs that go on from it, or controller_num_rnn to 1"
+            )
+    return runs
+
+
 def fingerprint(*paths: Path) -> str:
     """A hash of the content of files."""
     digest = hashlib.sha256()
@@ -125,12 +148,15 @@ def _check_controller_is_not_shipped(run: RunFolder) -> None:
         )
 
 
-def _check_source(folder: Path, source: str, made_from: str, step: Step, record: bool = False) -> None:
+def _check_source(
+    folder: Path, source: str, made_from: str, step: Step, record: bool = False, note: str = "source.json"
+) -> None:
     """Raises `UsageError` if `folder`, the work of `step`, was made from another source.
 
     record: writes the source if there is none.
+    note: the file in the folder that holds it.
     """
-    path = folder / "source.json"
+    path = folder / note
     if record and not path.exists():
         write_json(path, {"made_from": made_from, "source": source})
     if not path.exists():
