@@ -46,9 +46,11 @@ class DreamModel:
         zeros = tf.zeros((tf.shape(z)[0], self.rnn.rnn_size))
         return DreamState(z, zeros, zeros, tf.zeros(tf.shape(z)[:1]))
 
-    def predict(self, state: DreamState, actions: tf.Tensor) -> Prediction:
-        """actions: float32 (batch, action_size)."""
+    def predict(self, state: DreamState, actions: tf.Tensor, mask: tf.Tensor | None = None) -> Prediction:
+        """actions: float32 (batch, action_size). mask: float32 (batch, rnn_size), each dream's, of `dropout_mask`."""
         h, c = self.rnn.step(self.rnn.inputs(state.z, actions, state.reward_or_done), state.h, state.c)
+        if mask is not None:
+            h *= mask
         return Prediction(h, c, *self.rnn.split(self.rnn.mdn(h)))
 
     def sample(
@@ -71,7 +73,8 @@ class DreamModel:
         return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(reward_or_logit), done
 
     def step(
-        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
-    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor,
+        mask: tf.Tensor | None = None,
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:  # fmt: skip
         """`predict`, then `sample`."""
-        return self.sample(self.predict(state, actions), temperature, uniform, normal)
+        return self.sample(self.predict(state, actions, mask), temperature, uniform, normal)

@@ -43,10 +43,11 @@ class FastStep:
         self._draw = tf.function(self._draw_z, jit_compile=True, autograph=False)
 
     def __call__(
-        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
-    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
+        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor,
+        mask: tf.Tensor | None = None,
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:  # fmt: skip
         """The next state, rewards, float32 (batch,), and ends, bool (batch,). Arguments as of `DreamModel.step`."""
-        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c)
+        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
         z, prediction = self._draw(self._product(h, self._head), temperature, uniform, normal)
         return self._model.arrive(z, h, c, prediction)
 
@@ -54,10 +55,11 @@ class FastStep:
     def _product(vectors: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return tf.matmul(tf.cast(vectors, weights.dtype), weights)
 
-    def _lstm_gates(self, product: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _lstm_gates(self, product: tf.Tensor, c: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         i, f, g, o = tf.split(tf.cast(product, tf.float32) + self._bias, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-        return tf.sigmoid(o) * tf.tanh(c), c
+        h = tf.sigmoid(o) * tf.tanh(c)
+        return h if mask is None else h * mask, c
 
     def _draw_z(
         self, product: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
@@ -92,13 +94,14 @@ class SingleStep:
         self._planes = step._planes
 
     def __call__(
-        self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray
-    ) -> tuple[DreamState, np.ndarray, np.ndarray]:
+        self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray,
+        mask: np.ndarray | None = None,
+    ) -> tuple[DreamState, np.ndarray, np.ndarray]:  # fmt: skip
         """As `FastStep.__call__`, with arrays of a batch of one."""
         read = np.concatenate([state.z[0], actions[0], state.reward_or_done, state.h[0]])
         i, f, g, o = np.split(read @ self._kernel + self._bias, 4)
         c = _sigmoid(f) * state.c + _sigmoid(i) * np.tanh(g)
-        h = _sigmoid(o) * np.tanh(c)
+        h = _sigmoid(o) * np.tanh(c) * (1 if mask is None else mask)
         outputs = h[0] @ self._head + self._head_bias
         logpi, mu, logvar = outputs[:-1].reshape(self._planes)
         sums = np.cumsum(np.exp((logpi - logpi.max(axis=0)) / temperature), axis=0)

@@ -25,12 +25,16 @@ class Imagination:
         noise = floats(None, None, z_size)
         # One signature for all sizes: the last digits of a dream must not depend on what was traced before.
         dreams = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.bool)
-        signature = floats(None, None), *dreams, state, noise, noise, floats()
-        self._stretch = tf.function(self._imagine_stretch, autograph=False, input_signature=signature)
+        signature = [floats(None, None), *dreams, state, noise, noise, floats()]
+        self._stretch, self._masked_stretch = (
+            tf.function(self._imagine_stretch, autograph=False, input_signature=signature + more)
+            for more in ([], [floats(None, rnn_size)])
+        )
 
     def imagine(
-        self, parameters: np.ndarray, start: np.ndarray, uniform: np.ndarray, normal: np.ndarray, temperature: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, parameters: np.ndarray, start: np.ndarray, uniform: np.ndarray, normal: np.ndarray, temperature: float,
+        mask: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Scores, float32, and lengths, int32, (candidates, episodes) each.
 
         All candidates dream the same episodes: the same start, and the same noise at each step.
@@ -38,7 +42,9 @@ class Imagination:
         parameters: float32 (candidates, num_parameters).
         start: float32 (episodes, z_size).
         uniform, normal: in [0, 1) and standard normal, float32 (steps, episodes, z_size). No episode is longer.
+        mask: float32 (episodes, rnn_size), of `dropout_mask`.
         """
+        stretch, masks = (self._stretch, ()) if mask is None else (self._masked_stretch, (mask,))
         shape = len(parameters), len(start)
         scores, steps = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.int32)
         candidate, episode = (index.ravel().astype(np.int32) for index in np.indices(shape))
@@ -47,8 +53,8 @@ class Imagination:
         rows, state = parameters, self._model.begin(start[episode])
         for first in range(0, len(uniform), STRETCH):
             noise = (tf.constant(kind[first : first + STRETCH], tf.float32) for kind in (uniform, normal))
-            state, gained, lived, going_on = self._stretch(
-                rows, episode[running], alive, state, *noise, tf.constant(temperature, tf.float32)
+            state, gained, lived, going_on = stretch(
+                rows, episode[running], alive, state, *noise, tf.constant(temperature, tf.float32), *masks
             )
             scores[running] += gained.numpy()
             steps[running] += lived.numpy()
@@ -65,21 +71,23 @@ class Imagination:
 
     def _imagine_stretch(
         self, parameters: tf.Tensor, episode: tf.Tensor, alive: tf.Tensor, state: DreamState, uniform: tf.Tensor,
-        normal: tf.Tensor, temperature: tf.Tensor,
+        normal: tf.Tensor, temperature: tf.Tensor, masks: tf.Tensor | None = None,
     ) -> tuple:  # fmt: skip
         """Dreams on from `state` for as many steps as there is noise.
 
         parameters: a row for each dream, or for each group of dreams that follow one another.
-        episode: int32 (dreams,), whose noise each dream is given.
+        episode: int32 (dreams,), whose noise and mask each dream is given.
         alive: bool (dreams,), false for dreams that have ended and gain nothing more.
         Returns the last state, then scores, lengths and whether it lives, (dreams,) each.
         """
+
+        mask = None if masks is None else tf.gather(masks, episode)
 
         def step(
             time: tf.Tensor, state: DreamState, scores: tf.Tensor, steps: tf.Tensor, alive: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
             noise = tf.gather(uniform[time], episode), tf.gather(normal[time], episode)
-            state, rewards, done = self._step(state, self._act(parameters, state), temperature, *noise)
+            state, rewards, done = self._step(state, self._act(parameters, state), temperature, *noise, mask)
             scores += tf.where(alive, rewards, 0.0)
             steps += tf.cast(alive, tf.int32)
             return time + 1, state, scores, steps, alive & ~done

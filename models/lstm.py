@@ -11,7 +11,7 @@ import tensorflow as tf
 
 def lstm(
     inputs: tf.Tensor, goes_on: tf.Tensor, kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor,
-    dtype: tf.DType = tf.float32,
+    dtype: tf.DType = tf.float32, mask: tf.Tensor | None = None,
 ) -> tf.Tensor:  # fmt: skip
     """h after each step, float32 (batch, time, units). h and c begin at 0.
 
@@ -21,11 +21,15 @@ def lstm(
     recurrent_kernel: float32 (units, 4 units).
     bias: float32 (4 units,).
     dtype: of the matrix products, and of what is kept for the way back. The state c stays in float32.
+    mask: float32 (batch, units), what h is multiplied by at each step, for dropout.
     """
     units = recurrent_kernel.shape[0]
 
     def product(a: tf.Tensor, b: tf.Tensor, **kwargs: bool) -> tf.Tensor:
         return tf.cast(tf.matmul(tf.cast(a, dtype), tf.cast(b, dtype), **kwargs), tf.float32)
+
+    def dropped(h: tf.Tensor) -> tf.Tensor:
+        return h if mask is None else h * mask
 
     @tf.custom_gradient
     def run(
@@ -43,7 +47,7 @@ def lstm(
             i, f, g, o = tf.split(gates, 4, axis=1)
             i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
             c = f * c + i * g
-            h = tf.cast(o * tf.tanh(c), dtype)
+            h = tf.cast(dropped(o * tf.tanh(c)), dtype)
             kept = tf.cast(tf.concat([i, f, g, o], axis=1), dtype), c, h
             return t + 1, h, c, *(array.write(t, value) for array, value in zip(history, kept))
 
@@ -57,7 +61,7 @@ def lstm(
 
             def back(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, d_gates: tf.TensorArray) -> tuple:
                 i, f, g, o = tf.split(tf.cast(gates[t], tf.float32), 4, axis=1)
-                dh = tf.cast(dh, tf.float32) + upstream[t]
+                dh = dropped(tf.cast(dh, tf.float32) + upstream[t])
                 tanh_c = tf.tanh(cs[t])
                 dc = dc + dh * o * (1 - tanh_c * tanh_c)
                 d_i, d_f, d_g, d_o = dc * g, dc * before[t], dc * i, dh * tanh_c

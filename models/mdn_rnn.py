@@ -90,16 +90,17 @@ class MDNRNN(keras.Model):
         """float32 (batch, time, input_size) to raw outputs, float32 (batch, time, output_size)."""
         return self.mdn(self.hidden(inputs))
 
-    def hidden(self, inputs: tf.Tensor, goes_on: tf.Tensor | None = None) -> tf.Tensor:
+    def hidden(self, inputs: tf.Tensor, goes_on: tf.Tensor | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """h of the LSTM, float32 (batch, time, rnn_size).
 
         inputs: float32 (batch, time, input_size).
         goes_on: float32 (batch, time), 0 for an episode's first step. None: a row is one episode.
+        mask: float32 (batch, rnn_size), as `dropout_mask` makes it.
         """
         if goes_on is None:
             goes_on = tf.ones(tf.shape(inputs)[:2])
         cell = self.lstm.cell
-        return lstm(inputs, goes_on, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype)
+        return lstm(inputs, goes_on, cell.kernel, cell.recurrent_kernel, cell.bias, self.product_dtype, mask)
 
     def head_in_planes(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Kernel and bias of the dense layer with its outputs in the order (part, mixture, z), then the prediction.
@@ -134,6 +135,17 @@ class MDNRNN(keras.Model):
         logpi, mu, logvar = tf.unstack(tf.reshape(raw, shape), axis=-3)
         logvar = tf.clip_by_value(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT)
         return Mixture(tf.nn.log_softmax(logpi, axis=-1), mu, logvar), prediction
+
+
+def dropout_mask(uniform: tf.Tensor, rate: tf.Tensor | float) -> tf.Tensor:
+    """What multiplies h for a whole sequence: 0 for a share of its numbers, more than 1 for the others.
+
+    One mask for all steps: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural
+    networks", 2016. One mask for each dream: Wellmer and Kwok, "Dropout's Dream Land", 2021.
+
+    uniform: float32 (..., rnn_size), in [0, 1).
+    """
+    return tf.where(uniform < rate, 0.0, 1 / (1 - rate))
 
 
 def mixture_nll(mixture: Mixture, z: tf.Tensor) -> tf.Tensor:

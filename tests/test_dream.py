@@ -7,14 +7,14 @@ from models.controller import Controller
 from models.dream import DreamModel, DreamState
 from models.fast_step import FastStep, SingleStep, rounded
 from models.imagination import Imagination
-from models.mdn_rnn import MDNRNN
+from models.mdn_rnn import MDNRNN, dropout_mask
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
 
 Z, RNN = 6, 12
 
 
-def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
+def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature, mask):
     """One episode in NumPy: the LSTM and the mixture by their definitions."""
     z, reward_or_done, score = start, 0.0, 0.0
     h, c = np.zeros(RNN), np.zeros(RNN)
@@ -30,7 +30,7 @@ def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
         gates = np.concatenate([z, action, [reward_or_done]]) @ kernel + h @ recurrent + b_lstm
         i, f, g, o = np.split(gates, 4)
         c = special.expit(f) * c + special.expit(i) * np.tanh(g)
-        h = special.expit(o) * np.tanh(c)
+        h = special.expit(o) * np.tanh(c) * mask
         outputs = h @ head + b_head
         logpi, mu, logvar = outputs[:-1].reshape(3, Z, -1)
         cdf = np.cumsum(special.softmax(logpi / temperature, axis=-1), axis=-1)
@@ -49,7 +49,8 @@ def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature):
 
 @pytest.mark.parametrize("stretch", [5, 50])
 @pytest.mark.parametrize("predicts", ["reward", "done"])
-def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeypatch):
+@pytest.mark.parametrize("dropout", [0, 0.3])
+def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout, monkeypatch):
     monkeypatch.setattr("models.imagination.STRETCH", stretch)
     monkeypatch.setattr("models.imagination.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
     rng = np.random.default_rng(0)
@@ -63,12 +64,15 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeyp
     start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
     normal = rng.normal(0, 1, (steps, episodes, Z))
     imagination = Imagination(DreamModel(rnn, predicts), controller)
-    scores, lengths = imagination.imagine(parameters, start, uniform, normal, temperature)
+    masks = dropout_mask(rng.random((episodes, RNN)).astype(np.float32), dropout).numpy()
+    mask = masks if dropout else None
+    scores, lengths = imagination.imagine(parameters, start, uniform, normal, temperature, mask)
     for k in range(candidates):
         weights, biases = controller.split(parameters[k])
         weights = np.concatenate(list(weights.values()))
         for e in range(episodes):
-            expected = in_numpy(rnn, predicts, weights, biases, start[e], uniform[:, e], normal[:, e], temperature)
+            noise = uniform[:, e], normal[:, e], temperature, masks[e]
+            expected = in_numpy(rnn, predicts, weights, biases, start[e], *noise)
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps
@@ -76,7 +80,9 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, monkeyp
 
 def test_the_fast_step_is_the_plain_one():
     model, controller, state, arguments = one_step("float32", 64)
-    plain, fast = (step(state, *arguments)[0] for step in (model.step, FastStep(model, controller)))
+    mask = dropout_mask(np.random.default_rng(2).random((64, RNN), np.float32), 0.3)
+    plain, fast = (step(state, *arguments, mask)[0] for step in (model.step, FastStep(model, controller)))
+    assert np.mean(plain.h == 0) == pytest.approx(0.3, abs=0.05)
     for expected, ours in zip(plain, fast, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-4)
 
@@ -95,12 +101,13 @@ def test_in_bfloat16_the_fast_step_is_near_the_plain_one_and_the_errors_cancel()
 def test_the_single_step_is_the_fast_one(precision, predicts):
     model, controller, state, (actions, temperature, *noise) = one_step(precision, 8, predicts)
     fast = FastStep(model, controller)
-    expected, rewards, done = fast(state, actions, temperature, *noise)
+    mask = dropout_mask(np.random.default_rng(2).random((8, RNN), np.float32), 0.3).numpy()
+    expected, rewards, done = fast(state, actions, temperature, *noise, mask)
     single, tolerance, near = SingleStep(fast), 1e-4 if precision == "float32" else 0.02, []
     for k in range(8):
         row = slice(k, k + 1)
         one = DreamState(*(part[row] for part in state))
-        ours, our_rewards, our_done = single(one, actions[row], temperature, *(part[row] for part in noise))
+        ours, our_rewards, our_done = single(one, actions[row], temperature, *(part[row] for part in (*noise, mask)))
         for graph, array in zip([*expected, rewards], [*ours, our_rewards], strict=True):
             near.append(np.abs(array - graph[row]).ravel() < tolerance)
             assert (array.dtype, array.shape) == (np.float32, graph[row].shape)

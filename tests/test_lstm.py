@@ -61,3 +61,29 @@ def test_a_row_of_two_episodes_is_the_two_apart():
         results.append([hidden, *tape.gradient(loss, weights)])
     for together, alone in zip(*results, strict=True):
         np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_mask_is_on_h_and_its_gradient():
+    rng = np.random.default_rng(0)
+    inputs, towards = (tf.constant(rng.normal(0, 1, (2, 7, n)), tf.float32) for n in (5, 6))
+    mask = tf.constant(rng.choice([0, 1.5], (2, 6)), tf.float32)
+    weights = [tf.Variable(rng.normal(0, 0.5, shape), dtype=tf.float32) for shape in ((5, 24), (6, 24), (24,))]
+
+    def step_by_step():
+        h = c = tf.zeros((2, 6))
+        hidden = []
+        for t in range(7):
+            i, f, g, o = tf.split(inputs[:, t] @ weights[0] + h @ weights[1] + weights[2], 4, axis=1)
+            c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+            h = tf.sigmoid(o) * tf.tanh(c) * mask
+            hidden.append(h)
+        return tf.stack(hidden, axis=1)
+
+    results = []
+    for run in (step_by_step, lambda: lstm(inputs, tf.ones((2, 7)), *weights, mask=mask)):
+        with tf.GradientTape() as tape:
+            hidden = run()
+            loss = tf.reduce_sum(hidden * towards)
+        results.append([hidden, *tape.gradient(loss, weights)])
+    for expected, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)

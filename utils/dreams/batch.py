@@ -38,7 +38,7 @@ class DreamBatch:
         run.require_rnn()
         run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
         self.spec, self.controller = get_spec(self._config.env_name), self._config.controller
-        self.max_steps = self.spec.max_steps
+        self.max_steps, self._dropout = self.spec.max_steps, self._config.controller_dream_dropout
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.controller.num_features,), np.float32)
         lowest = self.controller.lowest_action
         self.action_space = gymnasium.spaces.Box(lowest, np.ones_like(lowest))
@@ -56,6 +56,7 @@ class DreamBatch:
         self._noise = [DreamNoise(0)] * self._num_envs
         self._ahead = np.zeros((2, NOISE_STEPS, self._num_envs, self._config.z_size), np.float32)
         self._steps = np.zeros(self._num_envs, int)
+        self._mask = np.ones((self._num_envs, self._config.rnn_size), np.float32) if self._dropout else None
         model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts)
         begin = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
         self._state = DreamState(*(part.numpy() for part in begin))
@@ -88,6 +89,8 @@ class DreamBatch:
         for part in self._state:
             part[env_index] = 0
         self._state.z[env_index] = initial.sample(noise.start)
+        if self._mask is not None:
+            self._mask[env_index] = noise.mask(self._config.rnn_size, self._dropout)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards, float32, and ends, bool, (num_envs,) each. actions: float32 (num_envs, action_size)."""
@@ -97,7 +100,7 @@ class DreamBatch:
             self._ahead[:, :, env_index] = self._noise[env_index].draw(NOISE_STEPS, self._config.z_size)
         uniform, normal = self._ahead[:, row, np.arange(self._num_envs)]
         self._steps += 1
-        state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal)
+        state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal, self._mask)
         self._state = type(self._state)(*map(np.asarray, state))
         return np.array(rewards), np.array(done)
 

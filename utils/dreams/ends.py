@@ -158,9 +158,13 @@ def dreamed_lives(
     noises = [DreamNoise(job.env_seed) for job in jobs]
     state = model.begin(np.stack([initial.sample(noise.start) for noise in noises]))
 
+    masks, dropout = None, agent.config.controller_dream_dropout
+    if dropout:
+        masks = tf.constant(np.stack([noise.mask(agent.config.rnn_size, dropout) for noise in noises]))
+
     @tf.function(autograph=False)
     def step(state: DreamState, actions: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tuple:
-        prediction = model.predict(state, actions)
+        prediction = model.predict(state, actions, masks)
         state, _, done = model.sample(prediction, tf.constant(temperature, tf.float32), uniform, normal)
         return state, end_probability(prediction.reward_or_logit), done
 

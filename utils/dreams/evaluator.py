@@ -20,7 +20,8 @@ class DreamEvaluator:
 
     def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN] | None = None):
         self.temperature = agent.config.controller_temperature
-        self._z_size = agent.config.z_size
+        self._z_size, self._rnn_size = agent.config.z_size, agent.config.rnn_size
+        self._dropout = agent.config.controller_dream_dropout
         self._initial = InitialLatents(run, self._z_size)
         models = [DreamModel(rnn, agent.spec.predicts) for rnn in rnns or [agent.rnn]]
         self._imaginations = [Imagination(model, agent.controller) for model in models]
@@ -34,10 +35,16 @@ class DreamEvaluator:
         start = np.stack([self._initial.sample(noise.start) for noise in noises])
         drawn = zip(*(noise.draw(max_steps, self._z_size) for noise in noises))
         uniform, normal = (np.stack(episodes, axis=1) for episodes in drawn)
+        masks = np.stack([noise.mask(self._rnn_size, self._dropout) for noise in noises]) if self._dropout else None
         scores, steps = (np.zeros((len(candidates), len(noises)), kind) for kind in (np.float32, np.int32))
         for first, imagination in enumerate(self._imaginations[: len(noises)]):
             dealt = slice(first, None, len(self._imaginations))
             scores[:, dealt], steps[:, dealt] = imagination.imagine(
-                candidates, start[dealt], uniform[:, dealt], normal[:, dealt], self.temperature
+                candidates,
+                start[dealt],
+                uniform[:, dealt],
+                normal[:, dealt],
+                self.temperature,
+                None if masks is None else masks[dealt],
             )
         return [Outcome(float(score), int(count)) for score, count in zip(scores.ravel(), steps.ravel())]

@@ -1,7 +1,8 @@
-"""All that chance decides in a dream: where it starts, and what M's mixture gives at each step."""
+"""All that chance decides in a dream: where it starts, what M's mixture gives at each step, what of h it lacks."""
 
 import numpy as np
 
+from models.mdn_rnn import dropout_mask
 from models.vae import sample_z
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
@@ -38,10 +39,14 @@ class DreamNoise:
     """The noise of one dream. The same seed gives the same dream, whether it is drawn by the step or as a whole."""
 
     def __init__(self, seed: int):
-        self.start, self._component, self._place = (
-            seeding.generator(seed, f"dream {what}") for what in ("start", "component", "place")
+        self.start, self._component, self._place, self._dropout = (
+            seeding.generator(seed, f"dream {what}") for what in ("start", "component", "place", "dropout")
         )
 
     def draw(self, *shape: int) -> tuple[np.ndarray, np.ndarray]:
         """The uniform and the normal noise of the next steps for `sample_mixture`, float32 of `shape` each."""
         return self._component.random(shape, np.float32), self._place.standard_normal(shape, np.float32)
+
+    def mask(self, rnn_size: int, rate: float) -> np.ndarray:
+        """What h is multiplied by for the whole dream, float32 (rnn_size,)."""
+        return np.asarray(dropout_mask(self._dropout.random(rnn_size, np.float32), rate))

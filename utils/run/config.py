@@ -84,6 +84,7 @@ class Config(BaseModel):
     rnn_num_steps: int = _setting(Step.RNN, fixed=False, ge=0)
     rnn_learning_rate: float = _setting(Step.RNN, gt=0, le=1)
     rnn_learning_rate_decay: float = _setting(Step.RNN, gt=0, le=1)
+    rnn_dropout: float = _setting(Step.RNN, ge=0, lt=1, default=0.0)
     rnn_grad_clip: float = _setting(Step.RNN, gt=0)
     rnn_precision: Literal["auto", "float32", "bfloat16"] = _setting(Step.RNN)
 
@@ -91,6 +92,7 @@ class Config(BaseModel):
     controller_start: Literal["previous", "zero"] = _setting(Step.CONTROLLER, default="previous")
     controller_environment: Literal["real", "dream"] = _setting(Step.CONTROLLER)
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
+    controller_dream_dropout: float = _setting(Step.CONTROLLER, ge=0, lt=1, default=0.0)
     controller_num_rnn: int = _setting(Step.CONTROLLER, ge=1, le=64, default=1)
     controller_inputs: list[Literal["z", "h", "c"]] = _setting(Step.CONTROLLER, min_length=1)
     controller_bias: bool = _setting(Step.CONTROLLER)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from models.mdn_loss import MDNLoss
-from models.mdn_rnn import MDNRNN
+from models.mdn_rnn import MDNRNN, dropout_mask
 from models.vae import FrameCodec, kl_per_dimension, sample_z
 from utils.agent.checkpoints import build_rnn, load_vae, load_weights
 from utils.data.frames import prefetched
@@ -101,13 +101,23 @@ def make_steps(
         weights = (mask / tf.maximum(tf.reduce_sum(mask), 1.0) for mask in (has_next, tf.ones_like(has_next)))
         return [rnn.inputs(z, batch.action, batch.before), batch.goes_on, next_z, batch.reward_or_done, *weights]
 
-    def outputs_and_losses(inputs: tf.Tensor, goes_on: tf.Tensor, *of_loss: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def masks(sizes: list[int], step: tf.Tensor) -> list[tf.Tensor] | list[None]:
+        """What h is multiplied by in each part of a batch, (rows, rnn_size) each, if anything."""
+        if not config.rnn_dropout:
+            return [None] * len(sizes)
+        seed = tf.stack([config.draw_seed, -2 - step])  # no seed of `rows`
+        uniform = tf.random.stateless_uniform((sum(sizes), config.rnn_size), seed)
+        return tf.split(dropout_mask(uniform, config.rnn_dropout), sizes)
+
+    def outputs_and_losses(
+        inputs: tf.Tensor, goes_on: tf.Tensor, *of_loss: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """M's raw outputs, the two losses, and the gradient of their sum by the outputs."""
 
         def flat(array: tf.Tensor) -> tf.Tensor:
             return tf.reshape(array, (-1, *array.shape[2:]))
 
-        outputs = rnn.planes(flat(rnn.hidden(inputs, goes_on)))
+        outputs = rnn.planes(flat(rnn.hidden(inputs, goes_on, mask)))
         next_z, reward_or_done, next_weight, weight = map(flat, of_loss)
         return outputs, *mdn_loss(outputs, next_z, next_weight, reward_or_done, weight)
 
@@ -120,9 +130,10 @@ def make_steps(
         size = batch.goes_on.shape[0]
         sizes = [size * (part + 1) // parts - size * part // parts for part in range(parts)]
         losses, gradients = [], []
-        for part in zip(*(tf.split(array, sizes) for array in rows(batch, step))):
+        split = zip(*(tf.split(array, sizes) for array in rows(batch, step)))
+        for part, mask in zip(split, masks(sizes, step)):
             with tf.GradientTape() as tape:
-                outputs, *of_part, upstream = outputs_and_losses(*part)
+                outputs, *of_part, upstream = outputs_and_losses(*part, mask=mask)
             losses.append(of_part)
             gradients.append(tape.gradient(outputs, variables, output_gradients=upstream))
         optimizer.apply([tf.add_n(of_parts) for of_parts in zip(*gradients)], variables)
