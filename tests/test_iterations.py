@@ -8,15 +8,16 @@ import pytest
 
 from tests.helpers import step, step_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller, load_rnn
+from utils.agent.checkpoints import load_controller, load_rnn, load_without_selection
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
+from utils.evolution.tasks import evaluation_tasks
 from utils.run import episodes
 from utils.run.episodes import Rollout
 from utils.run.export import ship
 from utils.run.folder import RunFolder
-from utils.run.provenance import dreaming_runs
+from utils.run.provenance import dreaming_runs, judging_run
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
@@ -76,9 +77,10 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
     runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
     more = (
         "max_trials=3", "vae_num_epoch=0", "encoded_trials=2", "rnn_num_steps=2", "controller_environment=dream",
-        "controller_num_generation=1",
+        "controller_num_generation=3",
     )  # fmt: skip
-    again = ("controller_start=zero", "controller_num_rnn=2")
+    judge = ("controller_judge_run=" + str(runs / "tiny"), "controller_judge_episode=5", "controller_eval_steps=1")
+    again = ("controller_start=zero", "controller_num_rnn=2", *judge)
     for script in SCRIPTS:
         run_step = step if script.startswith("05") else step_here
         done = run_step(f"{script}.py", runs, *settings(runs, *more), *again)
@@ -100,6 +102,15 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
     assert dealt == pytest.approx([(alone, other)[i % 5 % 2][i] for i in range(10)], rel=1e-4)
     assert alone != pytest.approx(other, rel=1e-2)
 
+    rows = second.log(Step.CONTROLLER)
+    chosen = max(rows, key=lambda row: row["judge_evaluation_mean"])
+    parameters, which = load_without_selection(config, second)
+    assert which == f"best mean by the dream of another M, generation {chosen['generation']:.0f}"
+    assert f"the best of 3 in the dream of another M, {chosen['judge_evaluation_mean']:.1f}" in done.stdout
+    jobs = evaluation_tasks(config, parameters, "judge_evaluation")[0].jobs
+    scores = [o.score for o in DreamEvaluator(agent, second, [theirs]).score(parameters[None], jobs, 1000)]
+    assert np.mean(scores) == pytest.approx(chosen["judge_evaluation_mean"], rel=1e-3)
+
     shutil.rmtree(second.controller)
     for changed, expected in (
         (("controller_num_rnn=3", "controller_num_episode=4"), "this run goes on from 1 others"),
@@ -111,6 +122,8 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
     first.vae_weights.write_bytes(first.vae_weights.read_bytes() + b"0")
     with pytest.raises(UsageError, match="has another V, so that its M dreams of another z"):
         dreaming_runs(config, second)
+    with pytest.raises(UsageError, match=r"controller_judge_run: .* has another V"):
+        judging_run(config, second)
 
 
 def test_mistakes_are_a_line(runs, trained, tmp_path):

@@ -84,15 +84,18 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
         raise UsageError(
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {size} finite float32"
         )
-    kind = "best mean by evaluation" if path == best else "latest mean"
+    by = "the dream of another M" if config.controller_judge_run else "evaluation"
+    kind = f"best mean by {by}" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"
 
 
 def load_without_selection(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
-    """The controller to go on from. For dream-trained runs, loads the latest mean, so that real scores never select it.
+    """The controller to go on from. For dream-trained runs, the latest mean, or the one that the dream of another M
+    judged best: real scores never select it.
 
     The latest mean is also the one to learn more from: where it cheats its dream, the real environment can teach M.
     Raises `UsageError` as well if C was trained with another V or M than the run has now.
     """
     check_agent(run)
-    return load_controller(config, run, latest=config.controller_environment == "dream")
+    dreamed = config.controller_environment == "dream"
+    return load_controller(config, run, latest=dreamed and not config.controller_judge_run)

@@ -67,11 +67,17 @@ class EvolutionLog:
             lines.append(f"  CMA-ES would stop here: {row['cma_stop']}")
         if row.get("dream_evaluation_mean") is not None:
             lines.append("  in the dream: {dream_evaluation_mean:.1f} +- {dream_evaluation_std:.1f}".format(**row))
+        if row.get("judge_evaluation_mean") is not None and state.best:
+            lines.append(
+                "  in the judge's dream: {judge_evaluation_mean:.1f} +- {judge_evaluation_std:.1f}".format(**row)
+                + f" (best so far {state.best['judge_evaluation_mean']:.1f}, generation {state.best['generation']})"
+            )
         if row["evaluation_mean"] is not None and state.best:
             lines.append(
                 f"  the mean of the population on {self._config.controller_eval_episode} {self._spec.episode_noun}s "
                 f"for evaluation: {row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
-                f"(best so far {state.best['evaluation_mean']:.1f}, generation {state.best['generation']}); "
+                f"(that of generation {state.best['generation']}, the best so far, "
+                f"{state.best['evaluation_mean']:.1f}); "
                 f"the largest worker uses {row['worker_memory_mb']:.0f} MB"
             )
         return "\n".join(lines)

@@ -13,7 +13,7 @@ from utils.agent.checkpoints import load_without_selection
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
-from utils.evolution.tasks import Task, TaskResult, evaluation_tasks, generation_tasks
+from utils.evolution.tasks import Task, TaskResult, evaluation_tasks, evaluations, generation_tasks
 from utils.run.config import Config
 from utils.run.folder import RunFolder, previous
 from utils.run.summaries import STATISTICS, statistics
@@ -133,11 +133,9 @@ def _generation(pool: WorkerPool, state: EvolutionState, config: Config, run: Ru
         "worker_seconds": round(sum(result.seconds for result in results), 3),
     }
     due = number % config.controller_eval_steps == 0 or number == config.controller_num_generation
-    for name, dreamed in {"evaluation": False, "dream_evaluation": True}.items():
-        if dreamed and config.controller_environment != "dream":
-            continue
+    for name in evaluations(config):
         if due:
-            evaluated = pool.score(evaluation_tasks(config, state.mean, dreamed), finished, name)
+            evaluated = pool.score(evaluation_tasks(config, state.mean, name), finished, name)
             row |= statistics(np.concatenate([result.scores for result in evaluated]), f"{name}_")
             results += evaluated
         else:

@@ -41,7 +41,7 @@ class EvolutionState:
         self.rows: list[dict] = []  # the log
         self.fitness: list[list[float]] = []  # each candidate's score, a list for each generation
         self.mean = start.astype(np.float32)  # of the population
-        self.best: dict | None = None  # the best evaluation so far, with its parameters
+        self.best: dict | None = None  # the best mean so far, with its parameters
         self._scores: list[float] = []  # of the generation that is not complete
         self.rng = GenerationRng(config.draw_seed)
         options = {
@@ -66,8 +66,9 @@ class EvolutionState:
         self.generation += 1
         self.rows.append(row)
         self.fitness.append(self._scores)
-        score = row["evaluation_mean"]
-        if score is not None and (self.best is None or score > self.best["evaluation_mean"]):
+        judge = "judge_evaluation_mean" if "judge_evaluation_mean" in row else "evaluation_mean"
+        score = row[judge]
+        if score is not None and (self.best is None or score > self.best[judge]):
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
             self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
 

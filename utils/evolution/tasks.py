@@ -29,6 +29,7 @@ class Task:
     max_steps: int
     patience: Patience | None = None
     dreamed: bool = False  # in the dream
+    judged: bool = False  # in that of the M that judges
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,26 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
     ]
 
 
-def evaluation_tasks(config: Config, mean: np.ndarray, dreamed: bool = False) -> list[Task]:
-    """The mean of the population on `controller_eval_episode` tracks (or dreams) that training never uses.
+EVALUATIONS = ("evaluation", "dream_evaluation", "judge_evaluation")
+
+
+def evaluations(config: Config) -> list[str]:
+    """Where the mean is evaluated: in the real environment, in the dreams in which C learns, in those of a judge."""
+    dreamed = config.controller_environment == "dream"
+    return [*EVALUATIONS[: 1 + dreamed], *EVALUATIONS[2 : 2 + bool(config.controller_judge_run)]]
+
+
+def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]:
+    """The mean of the population on `controller_eval_episode` tracks, or dreams, that training never uses.
 
     They are the same at every evaluation, so that generations can be compared. Episodes are whole: neither
     `controller_max_frames` nor `controller_patience` ends them.
 
     mean: float32 (num_parameters,).
+    where: one of `evaluations`.
     """
-    count, steps = config.controller_eval_episode, get_spec(config.env_name).max_steps
+    judged, steps = where == "judge_evaluation", get_spec(config.env_name).max_steps
+    count = config.controller_judge_episode if judged else config.controller_eval_episode
     jobs = [
         Job(
             FIRST_SELECTION_SEED + seeding.integer(config.draw_seed, "evaluation track", episode),
@@ -85,8 +97,8 @@ def evaluation_tasks(config: Config, mean: np.ndarray, dreamed: bool = False) ->
         )
         for episode in range(count)
     ]
-    if dreamed:
-        return [Task(f"dreamed_{count}", mean[None], jobs, steps, dreamed=True)]
+    if where != "evaluation":
+        return [Task(f"{where}_{count}", mean[None], jobs, steps, dreamed=True, judged=judged)]
     num_tasks = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_tasks) for i in range(num_tasks + 1)]
     return [

@@ -12,7 +12,7 @@ from utils.evolution.single_thread_blas import STARTED
 from utils.evolution.tasks import Task, TaskResult
 from utils.run.config import Config
 from utils.run.folder import RunFolder
-from utils.run.provenance import dreaming_runs
+from utils.run.provenance import dreaming_runs, judging_run
 from utils.system import compute
 from utils.system.processes import memory_mb
 
@@ -30,7 +30,7 @@ class RolloutWorker:
 
         self._config, self._run, self._make = config, run, get_spec(config.env_name).make
         self._agent = Agent(config, run)
-        self._evaluator: DreamEvaluator | None = None  # made for the first dreamed task
+        self._evaluators: dict[bool, DreamEvaluator] = {}  # by whether it judges, made for the first such task
         self._policies: dict[int, AgentPolicy] = {}  # by the number of environments
         self._envs: list[gymnasium.Env] = []
 
@@ -44,10 +44,12 @@ class RolloutWorker:
         from utils.agent.checkpoints import load_rnn
         from utils.dreams.evaluator import DreamEvaluator
 
-        if self._evaluator is None:
-            rnns = [load_rnn(self._config, other) for other in dreaming_runs(self._config, self._run)[1:]]
-            self._evaluator = DreamEvaluator(self._agent, self._run, [self._agent.rnn, *rnns])
-        return self._evaluator.score(task.candidates, task.jobs, task.max_steps)
+        if task.judged not in self._evaluators:
+            judge = judging_run(self._config, self._run) if task.judged else None
+            runs = [judge] if judge else dreaming_runs(self._config, self._run)
+            rnns = [load_rnn(self._config, run) for run in runs]
+            self._evaluators[task.judged] = DreamEvaluator(self._agent, self._run, rnns)
+        return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps)
 
     def _drive(self, task: Task) -> list[Outcome]:
         num_envs = min(self._config.controller_num_lane, len(task.jobs))

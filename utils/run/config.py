@@ -94,6 +94,8 @@ class Config(BaseModel):
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
     controller_dream_dropout: float = _setting(Step.CONTROLLER, ge=0, lt=1, default=0.0)
     controller_num_rnn: int = _setting(Step.CONTROLLER, ge=1, le=64, default=1)
+    controller_judge_run: _FolderName | None = _setting(Step.CONTROLLER, default=None)
+    controller_judge_episode: int = _setting(Step.CONTROLLER, ge=1, default=256)
     controller_inputs: list[Literal["z", "h", "c"]] = _setting(Step.CONTROLLER, min_length=1)
     controller_bias: bool = _setting(Step.CONTROLLER)
     controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
@@ -132,6 +134,8 @@ class Config(BaseModel):
             raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")
         if self.controller_num_rnn > 1 and self.controller_environment == "real":
             raise UsageError("controller_num_rnn: only dreams are dealt among several Ms; set it to 1")
+        if self.controller_judge_run and self.controller_environment == "real":
+            raise UsageError("controller_judge_run: a dream judges a C that learns in dreams; set it to null")
         if self.controller_num_rnn > min(self.episode_stages.values()):
             raise UsageError(
                 f"controller_num_rnn: {self.controller_num_rnn} Ms, and controller_num_episode gives a candidate only "

@@ -52,6 +52,9 @@ def check(config: Config, run: RunFolder, step: Step) -> None:
             weights = [other.rnn_weights for other in dreaming_runs(config, run)]
             source = fingerprint(*weights)
             _check_source(run.controller, source, "Ms of earlier runs", step, record=True, note="dreams.json")
+        if judge := judging_run(config, run):
+            source = fingerprint(judge.rnn_weights)
+            _check_source(run.controller, source, "M of controller_judge_run", step, record=True, note="judge.json")
     plays = step == Step.ROLLOUTS or (step == Step.SERIES and config.encoded_trials > 0)
     begins = step == Step.CONTROLLER and config.controller_start == "previous"
     if (before := previous(config)) and (begins or (plays and config.rollout_policy == "controller")):
@@ -110,13 +113,34 @@ def dreaming_runs(config: Config, run: RunFolder) -> list[RunFolder]:
             f"controller_num_rnn: {config.controller_num_rnn} Ms, and this run goes on from {len(runs) - 1} others"
         )
     for other in runs[1:]:
-        other.require_rnn()
-        if fingerprint(other.vae_weights) != fingerprint(run.vae_weights):
-            raise UsageError(
-                f"controller_num_rnn: {other.path} has another V, so that its M dreams of another z; "
-                "set vae_num_epoch to 0 in the runs that go on from it, or controller_num_rnn to 1"
-            )
+        _check_same_v("controller_num_rnn", run, other)
     return runs
+
+
+def judging_run(config: Config, run: RunFolder) -> RunFolder | None:
+    """The run whose M judges C, if there is one. Raises `UsageError` if it does not fit."""
+    if config.controller_judge_run is None:
+        return None
+    judge = RunFolder(Path(config.controller_judge_run))
+    theirs = judge.read_config()
+    for key in ("env_name", "z_size", "rnn_size", "rnn_num_mixture"):
+        if getattr(theirs, key) != getattr(config, key):
+            raise UsageError(
+                f"controller_judge_run: {judge.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
+            )
+    _check_same_v("controller_judge_run", run, judge)
+    return judge
+
+
+def _check_same_v(key: str, run: RunFolder, other: RunFolder) -> None:
+    """Raises `UsageError` if `other` has no M, or one that dreams of the z of another V."""
+    other.require_vae()
+    other.require_rnn()
+    if fingerprint(other.vae_weights) != fingerprint(run.vae_weights):
+        raise UsageError(
+            f"{key}: {other.path} has another V, so that its M dreams of another z; a run that goes on from it with "
+            "vae_num_epoch: 0 has the same one"
+        )
 
 
 def fingerprint(*paths: Path) -> str:

@@ -26,13 +26,20 @@ def of_rnn(row: dict[str, float | None], predicts: str) -> str:
 def of_controller(rows: list[dict], episodes: int) -> str:
     """rows: C's log, with at least one evaluation. Says which score selected the controller."""
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    best, last = max(evaluated, key=lambda row: row["evaluation_mean"]), evaluated[-1]
+    judged = evaluated[-1].get("judge_evaluation_mean") is not None
+    selector = "judge_evaluation_mean" if judged else "evaluation_mean"
+    best, last = max(evaluated, key=lambda row: row[selector]), evaluated[-1]
 
     def score(row: dict) -> str:
         return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
 
     if len(evaluated) == 1:
         return f"mean of the population {score(best)}, its only evaluation, in {episodes} episodes"
+    if judged:
+        return (
+            f"mean of the population {score(best)}, in {episodes} episodes that did not select it: the best of "
+            f"{len(evaluated)} in the dream of another M, {best[selector]:.1f}"
+        )
     return (
         f"mean of the population {score(best)}, the best of {len(evaluated)} evaluations in the same {episodes} "
         f"episodes, so a little lucky; the last one {score(last)}"
