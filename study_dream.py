@@ -32,7 +32,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.environments import get_spec
-from utils.run import cli
+from utils.run import cli, rounds
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent, check_encoded, check_rnn, check_world
 from utils.run.steps import Step
@@ -159,7 +159,7 @@ def _iterations(runs: list[RunFolder], folder: Path, arguments: argparse.Namespa
     compute.start_tensorflow()
     from utils.dreams import iterations
 
-    curves = [iterations.curve(run) for run in runs]
+    curves = [rounds.curve(run) for run in runs]
     rows = iterations.compare(runs, arguments.episodes, arguments.steps)
     _print(rows, "run")
     iterations.save_table(rows, curves, folder / "iterations.csv")

@@ -15,11 +15,11 @@ from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_without_selection
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
-from utils.dreams import ends, iterations
+from utils.dreams import ends
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.run import config as configuration
-from utils.run import episodes
+from utils.run import episodes, rounds
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
 from utils.system.progress import Progress
@@ -133,7 +133,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     agent = Agent(folder.read_config(), folder)
     assert agent.controller.num_parameters == 6 + 12 + 12
     assert load_without_selection(agent.config, folder)[0].any()
-    (point,) = iterations.curve(folder)
+    (point,) = rounds.curve(folder)
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):
         film = tmp_path / f"film{len(more)}.gif"

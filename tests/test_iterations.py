@@ -1,19 +1,20 @@
 """A run that goes on from another: its rollouts, and where its V, M and C start."""
 
+import csv
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import step, step_here
+from tests.helpers import TINY, call, call_here, step, step_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_controller, load_rnn, load_without_selection
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
 from utils.evolution.tasks import evaluation_tasks
-from utils.run import episodes
+from utils.run import episodes, rounds
 from utils.run.episodes import Rollout
 from utils.run.export import ship
 from utils.run.folder import RunFolder
@@ -60,7 +61,7 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     assert first.earlier_log() == []
     assert RunFolder(runs / "shipped").read_config().previous_run is None  # can be built upon without it
 
-    (point,) = iterations.curve(second)
+    (point,) = rounds.curve(second)
     assert point["generation"] == 1
     (row,) = iterations.compare([second], 2)
     assert row["run"] == "next"
@@ -70,7 +71,7 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     assert (runs / "iterations.csv").read_text().splitlines()[1].startswith("next,8,1.0,")
     assert (runs / "iterations.png").stat().st_size > 10000
     with pytest.raises(UsageError, match="no evaluation in a dream"):
-        iterations.curve(first)
+        rounds.curve(first)
 
 
 def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both_ms(evolved, tmp_path):
@@ -138,3 +139,38 @@ def test_mistakes_are_a_line(runs, trained, tmp_path):
         assert done.returncode == 2
         assert expected in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
+    following = tmp_path / "next.yaml"
+    following.write_text(
+        f"extends: {TINY}\nrollout_policy: controller\nmax_trials: 1\nencoded_trials: 1\nvae_num_epoch: 0\n"
+        "rnn_num_steps: 2\ncontroller_start: zero\n"
+    )
+    short = ("controller_environment=dream", "controller_num_generation=2", "controller_eval_steps=1")
+    arguments = (str(TINY), str(following), f"runs_folder={runs}", *short, "exp_name=alone")
+    for script in SCRIPTS[:4]:  # as if the first round had been stopped before step 5
+        assert step_here(f"{script}.py", runs, *short, "exp_name=alone").returncode == 0
+    done = call("iterate.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "round 1, " in done.stdout
+    assert "round 2, " in done.stdout
+    first, second = RunFolder(runs / "alone"), RunFolder(runs / "alone_2")
+    config = second.read_config()
+    assert (config.num_episodes, config.num_encoded, config.previous_run) == (8, 2, str(first.path))
+    with open(first.path / "rounds.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == ["alone", "alone_2"]
+    assert 0 < float(rows[0]["minutes"]) < float(rows[1]["minutes"])
+    last = second.log(Step.CONTROLLER)[-1]
+    assert float(rows[1]["real_mean"]) == last["evaluation_mean"]
+    assert (first.path / "rounds.png").stat().st_size > 10_000
+
+    written = (second.controller / "mean.npz").stat().st_mtime_ns
+    again = call_here("iterate.py", *arguments)
+    assert again.returncode == 0, again.stderr
+    assert "round 2 of 2" not in again.stdout
+    assert (second.controller / "mean.npz").stat().st_mtime_ns == written
+    for wrong, expected in ((("--rounds", "0"), "at least 1"), (("parallel_processes=x",), "parallel_processes")):
+        done = call_here("iterate.py", *arguments, *wrong)
+        assert (done.returncode, expected in done.stderr) == (2, True)

@@ -5,22 +5,9 @@ from pathlib import Path
 from utils.dreams import temperatures
 from utils.figures.dream_scores import save_iterations
 from utils.run.folder import RunFolder
-from utils.run.steps import Step
-from utils.system.errors import UsageError
 from utils.system.files import write_csv
 
 COLUMNS = ("run", "episodes", *temperatures.COLUMNS)
-
-
-def curve(run: RunFolder) -> list[dict[str, float | None]]:
-    """The evaluations in the log of step 5. Raises `UsageError` if there is none in a dream."""
-    rows = [row for row in run.log(Step.CONTROLLER) if row.get("dream_evaluation_mean") is not None]
-    if not rows:
-        raise UsageError(
-            f"{run.controller / 'log.csv'} has no evaluation in a dream; step 5 makes them with "
-            "controller_environment=dream"
-        )
-    return rows
 
 
 def compare(runs: list[RunFolder], episodes: int, max_steps: int | None = None) -> list[dict]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from utils.figures.style import IN_THE_DREAM, OUTSIDE, figure, save
+from utils.figures.style import FAINT, IN_THE_DREAM, OUTSIDE, figure, save
 
 _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the real environment"))
 
@@ -22,7 +22,7 @@ def save_temperatures(rows: list[dict], title: str, episodes: int, path: Path) -
 
 
 def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
-    """rows, curves: as `compare` and `curve` of `utils.dreams.iterations` return them, a panel for each run."""
+    """A panel for each run. rows: as `utils.dreams.iterations.compare` returns them, curves: `utils.run.rounds.curve`."""
     drawn, panels = figure(3.6 * len(rows) + 0.6, 4.4, 1, len(rows), sharey=True)
     for axes, row, points in zip(panels[0], rows, curves):
         for name, color, label in _CURVES:
@@ -32,6 +32,41 @@ def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> N
         axes.set_xlabel("generation")
     panels[0, 0].set_ylabel("score of an episode, mean +- std")
     drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    save(drawn, path)
+
+
+def save_rounds(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
+    """All evaluations of all rounds by the time that they took, and the C that each round ended with.
+
+    rows, curves: as `table` and `curve` of `utils.run.rounds` return them. The minutes of a curve are of its round.
+    """
+    drawn, ((axes,),) = figure(9, 4.8)
+    begin = 0.0
+    for row, points in zip(rows, curves):
+        axes.axvspan(begin, row["minutes"], color=FAINT, alpha=0.5 if row["round"] % 2 else 0, lw=0)
+        axes.text(
+            (begin + row["minutes"]) / 2, 1.01, f"{row['round']}", ha="center", transform=axes.get_xaxis_transform()
+        )
+        for name, color, label in _CURVES:
+            prefix = "dream_evaluation" if name == "dream" else "evaluation"
+            times = [begin + point["minutes"] for point in points]
+            axes.plot(times, [point[f"{prefix}_mean"] for point in points], "o-", color=color, ms=3, lw=1, alpha=0.6)
+            axes.errorbar(
+                row["minutes"],
+                row[f"{name}_mean"],
+                row[f"{name}_std"],
+                color=color,
+                fmt="D",
+                ms=7,
+                capsize=4,
+                label=f"{label}, C at the end of a round, +- std" if row["round"] == 1 else None,
+            )
+        begin = row["minutes"]
+    axes.set_title("round", fontsize=10, pad=18)
+    axes.set_xlabel("minutes, all steps")
+    axes.set_ylabel("score of an episode")
+    axes.grid(alpha=0.3)
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     save(drawn, path)
 
 

@@ -56,7 +56,7 @@ class Config(BaseModel):
 
     # Step 1
     parallel_processes: int = _setting(Step.ROLLOUTS, fixed=False, ge=1, le=4096)
-    max_trials: int = _setting(Step.ROLLOUTS, fixed=False, ge=1)
+    max_trials: int = _setting(Step.ROLLOUTS, fixed=False, ge=0)
     max_frames: int = _setting(Step.ROLLOUTS, ge=2, le=65535)
     exploration_policy: str = _setting(Step.ROLLOUTS)
     rollout_policy: Literal["explore", "controller"] = _setting(Step.ROLLOUTS)
@@ -119,6 +119,8 @@ class Config(BaseModel):
         if self.exploration_policy not in spec.explorations:
             known = ", ".join(spec.explorations)
             raise UsageError(f"exploration_policy: {self.exploration_policy!r} is none of {known} of {self.env_name}")
+        if not self.max_trials and not self.previous_run:
+            raise UsageError("max_trials: 0 episodes, and no previous_run whose episodes this run takes over")
         if self.rollout_policy == "controller" and not self.previous_run:
             raise UsageError("rollout_policy: controller: whose? set previous_run to a run folder with a trained one")
         if self.population < 4:
