@@ -18,12 +18,13 @@ examples
   python study_dream.py quality runs/quickstart --driven 20
   python study_dream.py ends runs/doom_laptop
   python study_dream.py temperatures runs/quickstart
-  python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3
+  python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3 --seeds 2
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
   python study_dream.py iterations runs/dream_0 runs/dream_1 runs/dream_2
 """
 
 import argparse
+import itertools
 import math
 import re
 import sys
@@ -143,15 +144,17 @@ def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -
 
     rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
-        title = f"{run.path.name}: controllers trained in the dream, one at each temperature"
-        temperatures.check_training(run, arguments.temperatures, arguments.overrides)
-        for temperature in arguments.temperatures:
-            variant = temperatures.train_at(run, temperature, arguments.overrides, arguments.workers)
+        count = "one" if arguments.seeds == 1 else str(arguments.seeds)
+        title = f"{run.path.name}: controllers trained in the dream, {count} at each temperature"
+        temperatures.check_training(run, arguments.temperatures, arguments.seeds, arguments.overrides)
+        for temperature, seed in itertools.product(arguments.temperatures, range(arguments.seeds)):
+            variant = temperatures.train_at(run, temperature, seed, arguments.overrides, arguments.workers)
             rows += temperatures.evaluate_run(variant, [temperature], arguments.episodes, arguments.steps)
     else:
         rows = temperatures.evaluate_run(run, arguments.temperatures, arguments.episodes, arguments.steps)
+    rows.append(temperatures.baseline(run, arguments.episodes, arguments.steps))
     _print(rows, "temperature")
-    temperatures.save_table(rows, folder / "temperatures.csv", title, arguments.episodes)
+    temperatures.save_table(rows, run, folder / "temperatures.csv", title, arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
 
 
@@ -169,11 +172,11 @@ def _iterations(runs: list[RunFolder], folder: Path, arguments: argparse.Namespa
 def _print(rows: list[dict], first: str) -> None:
     print(f"{first:16}    in the dream    in the real environment")
     for row in rows:
-        print(
-            "{:16} {dream_mean:9.1f} +- {dream_std:6.1f} {real_mean:9.1f} +- {real_std:6.1f}  {controller}".format(
-                str(row[first]), **row
-            )
+        scores = (
+            " " * 19 if row[f"{where}_mean"] is None else f"{row[f'{where}_mean']:9.1f} +- {row[f'{where}_std']:6.1f}"
+            for where in ("dream", "real")
         )
+        print(f"{row[first] or '':16}", *scores, f" {row['controller']}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -200,6 +203,9 @@ def _arguments() -> argparse.Namespace:
         study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
         study.add_argument("--steps", type=int, metavar="N", help="of them at most (the environment's limit)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
+    sweep.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="controllers at each, with --train (%(default)s)"
+    )
     sweep.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
     sweep.epilog = "key=value: settings of step 5, with --train"
@@ -213,7 +219,7 @@ def _arguments() -> argparse.Namespace:
     for temperature in asked:
         if not 0 < temperature < math.inf:
             raise UsageError(f"temperature {temperature:g}: must be a number above 0")
-    for name in ("windows", "driven", "episodes", "steps", "workers"):
+    for name in ("windows", "driven", "episodes", "steps", "seeds", "workers"):
         if (value := getattr(arguments, name, None)) is not None and value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     return arguments

@@ -67,7 +67,7 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
     assert films[0][-1].score > 50
 
 
-@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_2", "doom_quickstart"])
+@pytest.mark.parametrize("name", ["doom_take_cover", "doom_laptop", "doom_laptop_next", "doom_quickstart"])
 def test_the_controller_has_the_papers_1088_weights(name):
     config = configuration.load(ROOT / "config" / f"{name}.yaml")
     assert config.controller.num_parameters == 1088

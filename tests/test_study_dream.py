@@ -75,7 +75,7 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
         ("z_size=9", "z_size=9: --train takes settings of step 5"),
     ):
         with pytest.raises(UsageError, match=said):
-            temperatures.check_training(RunFolder(run), [2.0], [wrong])
+            temperatures.check_training(RunFolder(run), [2.0], 1, [wrong])
     refused = call_here("study_dream.py", "temperatures", str(run), "--train", wrong)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert said in refused.stderr
@@ -85,8 +85,9 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     done = call_here("study_dream.py", "temperatures", str(run), *asked)
     assert done.returncode == 0, done.stderr
     with open(run / "dream" / "temperatures.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
+        row, random = csv.DictReader(file)
     assert (run / "dream" / "temperatures.png").stat().st_size > 10000
+    assert (random["temperature"], random["dream_mean"], random["controller"]) == ("", "", "random actions")
     beside = RunFolder(run.with_name("tiny_at_2"))
     assert beside.read_config().controller_temperature == 2
     cold, hot = temperatures.evaluate_run(beside, [0.5, 2.0], 2)

@@ -1,5 +1,6 @@
 """The chapter's table: scores of a controller in dreams of several temperatures, and in the real environment."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -23,10 +24,10 @@ from utils.system.files import link_or_copy, write_csv
 from utils.system.progress import Progress
 
 STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
-COLUMNS = ("temperature", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
+COLUMNS = ("temperature", "seed", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
-def check_training(run: RunFolder, temperatures: list[float], overrides: list[str]) -> None:
+def check_training(run: RunFolder, temperatures: list[float], seeds: int, overrides: list[str]) -> None:
     """Raises `UsageError` if `train_at` could not begin at one of the temperatures. Writes nothing."""
     config = run.read_config()
     check_rnn(run, config)
@@ -35,37 +36,39 @@ def check_training(run: RunFolder, temperatures: list[float], overrides: list[st
     if before := previous(config):
         check_agent(before)
     allowed = {*configuration.keys(Step.CONTROLLER, fixed=True), *configuration.keys(Step.CONTROLLER, fixed=False)}
-    allowed -= {"controller_environment", "controller_temperature"}
+    allowed -= {"controller_environment", "controller_temperature", "controller_seed"}
     for override in overrides:
         if (key := override.partition("=")[0]) in configuration.Config.model_fields and key not in allowed:
             raise UsageError(f"{override}: --train takes settings of step 5, except for what the sweep sets itself")
-    for temperature in temperatures:
-        variant = _variant_of(run, temperature)
-        configuration.load(run.path / "config.yaml", _settings(variant, temperature, overrides))
+    for temperature, seed in itertools.product(temperatures, range(seeds)):
+        variant = _variant_of(run, temperature, seed)
+        configuration.load(run.path / "config.yaml", _settings(variant, temperature, seed, overrides))
         if variant.path.exists() and _dreams_with(run) != _dreams_with(variant):
             raise UsageError(f"{variant.path} dreams with another V or M than {run.path} has now; delete it")
 
 
-def _variant_of(run: RunFolder, temperature: float) -> RunFolder:
+def _variant_of(run: RunFolder, temperature: float, seed: int) -> RunFolder:
     path = run.path.resolve()
-    return RunFolder(path.with_name(f"{path.name}_at_{temperature:g}"))
+    return RunFolder(path.with_name(f"{path.name}_at_{temperature:g}" + (f"_seed_{seed}" if seed else "")))
 
 
-def _settings(variant: RunFolder, temperature: float, overrides: list[str]) -> list[str]:
+def _settings(variant: RunFolder, temperature: float, seed: int, overrides: list[str]) -> list[str]:
     settings = [f"exp_name={variant.path.name}", f"runs_folder={variant.path.parent}", *overrides]
-    return settings + ["controller_environment=dream", f"controller_temperature={temperature}"]
+    dream = ["controller_environment=dream", f"controller_temperature={temperature}", f"controller_seed={seed}"]
+    return settings + dream
 
 
 def _dreams_with(run: RunFolder) -> str:
     return fingerprint(run.vae_weights, run.rnn_weights)
 
 
-def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: int) -> RunFolder:
+def train_at(run: RunFolder, temperature: float, seed: int, overrides: list[str], workers: int) -> RunFolder:
     """Trains a controller in the dream of `run` at `temperature`, in a run folder beside it with the same V and M.
 
+    seed: `controller_seed`.
     Returns that run. Call `check_training` first.
     """
-    variant = _variant_of(run, temperature)
+    variant = _variant_of(run, temperature, seed)
     if not variant.path.exists():
         name = variant.path.name
         part = variant.path.with_name(f".{name}.part")
@@ -78,7 +81,7 @@ def train_at(run: RunFolder, temperature: float, overrides: list[str], workers: 
         link_or_copy(run.starts, part / "series" / run.starts.name)
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
         part.rename(variant.path)
-    settings = _settings(variant, temperature, overrides)
+    settings = _settings(variant, temperature, seed, overrides)
     command = [sys.executable, str(STEP_5), "--config", str(run.path.resolve() / "config.yaml"), *settings]
     if subprocess.run([*command, "--workers", str(workers)], stdin=subprocess.DEVNULL).returncode:
         raise UsageError(f"step 5 did not finish in {variant.path}; the line above says why")
@@ -100,8 +103,17 @@ def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_s
     for temperature in temperatures:
         evaluator.temperature = temperature
         dreamed = _mean_std(evaluator.score(parameters[None], jobs, steps))
-        rows.append(dict(zip(COLUMNS, (temperature, *dreamed, *real, which))))
+        rows.append(dict(zip(COLUMNS, (temperature, config.controller_seed, *dreamed, *real, which))))
     return rows
+
+
+def baseline(run: RunFolder, episodes: int, max_steps: int | None = None) -> dict:
+    """A row for the random policy, in the same real episodes as those of `evaluate_run`."""
+    spec = get_spec(run.read_config().env_name)
+    jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, episodes)
+    explore, progress = spec.explorations[spec.baseline_policy], Progress("random actions", "episodes")
+    real = evaluate.score_exploration(spec, explore, jobs, False, max_steps or spec.max_steps, progress)
+    return dict(zip(COLUMNS, (None, None, None, None, *_mean_std(real), "random actions")))
 
 
 def _mean_std(outcomes: list[Outcome]) -> tuple[float, float]:
@@ -109,7 +121,8 @@ def _mean_std(outcomes: list[Outcome]) -> tuple[float, float]:
     return round(float(np.mean(scores)), 2), round(float(np.std(scores)), 2)
 
 
-def save_table(rows: list[dict], path: Path, title: str, episodes: int) -> None:
-    """Writes `path`, a CSV, and a picture of the same name beside it."""
+def save_table(rows: list[dict], run: RunFolder, path: Path, title: str, episodes: int) -> None:
+    """Writes `path`, a CSV, and a picture of the same name beside it, with published figures behind ours."""
+    published = get_spec(run.read_config().env_name).published_temperatures
     write_csv(path, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
-    save_temperatures(rows, title, episodes, path.with_suffix(".png"))
+    save_temperatures(rows, published, title, episodes, path.with_suffix(".png"))

@@ -45,6 +45,15 @@ class PublishedCurve:
 
 
 @dataclass(frozen=True)
+class PublishedTemperature:
+    """Scores of others of a C that learned in the dream of a temperature, (mean, std) each."""
+
+    temperature: float
+    dream: tuple[float, float]
+    real: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class EnvironmentSpec:
     """One environment: how to make it, how to act in it, how to explore it, what M predicts of it."""
 
@@ -70,6 +79,7 @@ class EnvironmentSpec:
     idle_reward: float | None = None
     pip_extra: str | None = None  # of pyproject.toml, if the environment needs more packages
     published_curves: tuple[PublishedCurve, ...] = ()
+    published_temperatures: tuple[PublishedTemperature, ...] = ()
 
     @property
     def action_size(self) -> int:

@@ -18,7 +18,7 @@ import cv2
 import gymnasium
 import numpy as np
 
-from utils.environments.spec import EnvironmentSpec, EpisodeLost, Explorer, PublishedCurve
+from utils.environments.spec import EnvironmentSpec, EpisodeLost, Explorer, PublishedCurve, PublishedTemperature
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 
@@ -248,5 +248,12 @@ SPEC = EnvironmentSpec(
         PublishedCurve(
             "the original (hardmaru): candidates in the dream, mean", "learning_curve_doom_hardmaru.csv", 64
         ),
+    ),
+    published_temperatures=(  # paper, table 2; chapter, figure 12-19
+        PublishedTemperature(0.10, (2086, 140), (193, 58)),
+        PublishedTemperature(0.50, (2060, 277), (196, 50)),
+        PublishedTemperature(1.00, (1145, 690), (868, 511)),
+        PublishedTemperature(1.15, (918, 546), (1092, 556)),
+        PublishedTemperature(1.30, (732, 269), (753, 139)),
     ),
 )

@@ -43,7 +43,7 @@ class EvolutionState:
         self.mean = start.astype(np.float32)  # of the population
         self.best: dict | None = None  # the best mean so far, with its parameters
         self._scores: list[float] = []  # of the generation that is not complete
-        self.rng = GenerationRng(config.draw_seed)
+        self.rng = GenerationRng(config.evolution_seed)
         options = {
             "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.rng,
             "seed": np.nan, "verbose": -10, "verb_log": 0,

@@ -51,10 +51,10 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
         assert idle_reward is not None  # the configuration was checked
         patience = Patience(config.controller_patience, idle_reward)
     count = [number for begin, number in config.episode_stages.items() if begin <= generation + 1][-1]
-    tracks = [seeding.integer(config.draw_seed, "training track", generation, episode) for episode in range(count)]
+    tracks = [seeding.integer(config.evolution_seed, "training track", generation, episode) for episode in range(count)]
 
     def job(candidate: int, trial: int, episode: int) -> Job:
-        draws = seeding.integer(config.draw_seed, "training draws", generation, candidate, episode)
+        draws = seeding.integer(config.evolution_seed, "training draws", generation, candidate, episode)
         return Job(tracks[episode], draws, trial)
 
     return [

@@ -4,16 +4,35 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from utils.figures.style import FAINT, IN_THE_DREAM, OUTSIDE, figure, save
+from utils.environments.spec import PublishedTemperature
+from utils.figures.style import FAINT, GREY, IN_THE_DREAM, OUTSIDE, figure, save
 
 _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the real environment"))
 
 
-def save_temperatures(rows: list[dict], title: str, episodes: int, path: Path) -> None:
-    """rows: as `utils.dreams.temperatures.evaluate_run` returns them."""
-    drawn, ((axes,),) = figure(7, 4.5)
-    for name, color, label in _CURVES:
-        _draw(axes, rows, "temperature", name, color, label)
+def save_temperatures(
+    rows: list[dict], published: tuple[PublishedTemperature, ...], title: str, episodes: int, path: Path
+) -> None:
+    """Scores by temperature, a line for each seed, with published ones behind them.
+
+    rows: as `evaluate_run` and `baseline` of `utils.dreams.temperatures` return them.
+    """
+    drawn, ((axes,),) = figure(8, 5)
+    for name, color, label in _CURVES if published else ():
+        means, stds = zip(*(getattr(point, name) for point in published))
+        temperatures = [point.temperature - 0.012 for point in published]
+        axes.errorbar(
+            temperatures, means, stds, color=color, fmt="s:", ms=4, lw=1, capsize=2, alpha=0.4, label=f"paper, {label}"
+        )
+    for seed in sorted({row["seed"] for row in rows if row["temperature"] is not None}):
+        mine = [row | {"temperature": row["temperature"] + 0.012 * seed} for row in rows if row["seed"] == seed]
+        for name, color, label in _CURVES:
+            _draw(axes, mine, "temperature", name, color, label if not seed else None)
+    for row in rows:
+        if row["temperature"] is None:
+            axes.axhline(
+                row["real_mean"], color=GREY, ls="--", lw=1.2, label=f"{row['controller']}, in the real environment"
+            )
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("temperature of the dream")
     axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
@@ -22,7 +41,7 @@ def save_temperatures(rows: list[dict], title: str, episodes: int, path: Path) -
 
 
 def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
-    """A panel for each run. rows: as `utils.dreams.iterations.compare` returns them, curves: `utils.run.rounds.curve`."""
+    """A panel for each run. rows: of `utils.dreams.iterations.compare`. curves: of `utils.run.rounds.curve`."""
     drawn, panels = figure(3.6 * len(rows) + 0.6, 4.4, 1, len(rows), sharey=True)
     for axes, row, points in zip(panels[0], rows, curves):
         for name, color, label in _CURVES:
@@ -70,7 +89,7 @@ def save_rounds(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
     save(drawn, path)
 
 
-def _draw(axes: Axes, rows: list[dict], x: str, name: str, color: str, label: str) -> None:
+def _draw(axes: Axes, rows: list[dict], x: str, name: str, color: str, label: str | None) -> None:
     xs, means, stds = ([row[key] for row in rows] for key in (x, f"{name}_mean", f"{name}_std"))
     axes.errorbar(xs, means, stds, color=color, fmt="o-", ms=5, capsize=3, lw=1.2, label=label)
     axes.grid(alpha=0.3)

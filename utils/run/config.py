@@ -90,6 +90,7 @@ class Config(BaseModel):
 
     # Step 5
     controller_start: Literal["previous", "zero"] = _setting(Step.CONTROLLER, default="previous")
+    controller_seed: int = _setting(Step.CONTROLLER, ge=0, lt=2**31, default=0)
     controller_environment: Literal["real", "dream"] = _setting(Step.CONTROLLER)
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
     controller_dream_dropout: float = _setting(Step.CONTROLLER, ge=0, lt=1, default=0.0)
@@ -157,6 +158,16 @@ class Config(BaseModel):
         if self.previous_run is None:
             return self.seed
         return seeding.integer(self.seed, f"{Path(self.previous_run).absolute().name} to {self.exp_name}")
+
+    @property
+    def evolution_seed(self) -> int:
+        """The seed of C's population and of the episodes that it learns in, in [0, 2**31).
+
+        Evaluations are of `draw_seed`: the same for each `controller_seed`.
+        """
+        if not self.controller_seed:
+            return self.draw_seed
+        return seeding.integer(self.draw_seed, f"controller {self.controller_seed}")
 
     @property
     def population(self) -> int:
