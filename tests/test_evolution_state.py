@@ -36,12 +36,14 @@ def test_parts_are_fixed_by_the_configuration():
     assert {job.env_seed for part in generation_tasks(c, 5, candidates) for job in part.jobs}.isdisjoint(tracks[0])
     grown = config.load(TINY, ["controller_num_episode={1: 2, 4: 3, 6: 5}"])
     assert [len(generation_tasks(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
-    evaluation = evaluation_tasks(c, candidates[0])
+    evaluation = evaluation_tasks(c, candidates[0], "evaluation")
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == 1000 for part in evaluation)
     patient = config.load(TINY, ["controller_patience=20"])
     assert {part.patience for part in generation_tasks(patient, 4, candidates)} == {Patience(20, -0.1)}
-    assert {part.patience for part in [*parts, *evaluation, *evaluation_tasks(patient, candidates[0])]} == {None}
+    assert {
+        part.patience for part in [*parts, *evaluation, *evaluation_tasks(patient, candidates[0], "evaluation")]
+    } == {None}
 
 
 def test_a_run_that_goes_on_has_draws_of_its_own():
@@ -51,8 +53,8 @@ def test_a_run_that_goes_on_has_draws_of_its_own():
     seeds, perturbations = [], []
     for c in (first, second):
         training = {job.env_seed for g in range(50) for job in generation_tasks(c, g, candidates)[0].jobs}
-        evaluation = {job.env_seed for part in evaluation_tasks(c, candidates[0]) for job in part.jobs}
-        dreamed = {job.env_seed for part in evaluation_tasks(c, candidates[0], dreamed=True) for job in part.jobs}
+        evaluation = {job.env_seed for part in evaluation_tasks(c, candidates[0], "evaluation") for job in part.jobs}
+        dreamed = {job.env_seed for part in evaluation_tasks(c, candidates[0], "dream_evaluation") for job in part.jobs}
         assert dreamed == evaluation
         # Beyond all training, and all seeds that `render_agent.py` takes, in this run and in others.
         assert max(training) < 2**31 <= min(evaluation)
@@ -82,3 +84,15 @@ def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
     first = draws(2, 3)
     draws.begin(3)
     np.testing.assert_array_equal(first, draws(2, 3))
+
+
+def test_another_seed_of_c_is_another_evolution_with_the_same_evaluations():
+    first, second = (config.load(TINY, [f"controller_seed={seed}"]) for seed in (0, 1))
+    populations = [EvolutionState(c, np.zeros(c.controller.num_parameters)).ask() for c in (first, second)]
+    assert np.abs(populations[0] - populations[1]).min() > 0
+    seeds = [
+        {job.env_seed for task in generation_tasks(c, 0, populations[0]) for job in task.jobs} for c in (first, second)
+    ]
+    assert not seeds[0] & seeds[1]
+    evaluated = [evaluation_tasks(c, populations[0][0], "evaluation") for c in (first, second)]
+    assert [task.jobs for task in evaluated[0]] == [task.jobs for task in evaluated[1]]
