@@ -1,5 +1,6 @@
 """Trained V, M and C of a run, loaded from and stored in its folder."""
 
+import contextlib
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
+
+JUDGED = "judge_evaluation_mean"  # in best.npz, if a judge has chosen it
 
 
 def load_vae(config: Config, run: RunFolder) -> VAE:
@@ -75,6 +78,7 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
     try:
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
+            judged = JUDGED in file.files
     except UNREADABLE as error:
         raise UsageError(
             f"{path} is damaged or foreign ({error}); run `{run.command(Step.CONTROLLER)}` again"
@@ -84,7 +88,7 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
         raise UsageError(
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {size} finite float32"
         )
-    by = "the dream of another M" if config.controller_judge_run else "evaluation"
+    by = "the dream of another M" if judged else "evaluation"
     kind = f"best mean by {by}" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"
 
@@ -97,5 +101,7 @@ def load_without_selection(config: Config, run: RunFolder) -> tuple[np.ndarray, 
     Raises `UsageError` as well if C was trained with another V or M than the run has now.
     """
     check_agent(run)
-    dreamed = config.controller_environment == "dream"
-    return load_controller(config, run, latest=dreamed and not config.controller_judge_run)
+    latest = config.controller_environment == "dream"
+    with contextlib.suppress(*UNREADABLE), np.load(run.controller / "best.npz", allow_pickle=False) as file:
+        latest = latest and JUDGED not in file.files
+    return load_controller(config, run, latest)

@@ -29,6 +29,7 @@ from utils.system.resources import check_disk
 
 FIRST_EPISODES = 8  # their size tells how much room all episodes need
 NUM_ENVS = 16  # of a process, when an agent plays: V is fastest with many frames at once
+EPISODES_PER_ENV = 4  # of an agent, one after another, so that no environment waits for the longest episode of all
 
 
 def collect(config: Config, run: RunFolder, progress: Progress) -> int:
@@ -72,7 +73,8 @@ class Rollouts:
 
     def __init__(self, config: Config, run: RunFolder):
         self.config, self.run = config, run
-        self.num_envs = NUM_ENVS if config.rollout_policy == "controller" else 1
+        plays = config.rollout_policy == "controller"
+        self.num_envs, self.group_size = (NUM_ENVS, NUM_ENVS * EPISODES_PER_ENV) if plays else (1, 1)
 
     def path(self, index: int) -> Path:
         return self.run.rollout(index)
@@ -101,7 +103,8 @@ def play(work: Rollouts, indices: list[int], progress: Progress) -> None:
 
     Raises `UsageError` when a process dies. Finished episodes stay.
     """
-    groups = [indices[begin : begin + work.num_envs] for begin in range(0, len(indices), work.num_envs)]
+    size = min(work.group_size, -(-len(indices) // work.config.parallel_processes))
+    groups = [indices[begin : begin + size] for begin in range(0, len(indices), size)]
     progress.start(len(indices))
     pool = _Pool(work, progress)
     try:

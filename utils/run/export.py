@@ -27,11 +27,10 @@ from utils.run.folder import RunFolder, command
 from utils.run.provenance import check_agent, check_rnn
 from utils.run.steps import Step
 from utils.system.errors import UsageError
-from utils.system.files import atomic_write, user_path, write_json
+from utils.system.files import atomic_write, user_path, write_json, write_npz
 
 KEPT = {  # with the step that made each
     "vae/log.csv": Step.VAE,
-    "series/starts.npz": Step.SERIES,
     "rnn/log.csv": Step.RNN,
     "controller/best.npz": Step.CONTROLLER,
     "controller/mean.npz": Step.CONTROLLER,
@@ -39,7 +38,8 @@ KEPT = {  # with the step that made each
     "controller/learning_curve.png": Step.CONTROLLER,
 }
 # The agent comes without its earlier runs: a run that builds on it starts here.
-START = {"previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1}
+START = {"previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1, "controller_judge_run": None}
+MAX_STARTS = 1000  # first frames: each takes two numbers of 4 bytes for each one of z
 
 
 def main() -> None:
@@ -61,6 +61,7 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     config = run.read_config()
     check_agent(run)
     run.require(run.controller / "best.npz", Step.CONTROLLER, "no controller is evaluated yet")
+    run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
     for name, step in KEPT.items():
         run.require(run.path / name, step, "it is part of a shipped agent")
     made_with = ", ".join(f"{key}: {getattr(config, key)}" for key in START)
@@ -81,6 +82,9 @@ def ship(run: RunFolder, target: RunFolder) -> None:
             _halve(source, temporary)
     for name in KEPT:
         shutil.copyfile(run.path / name, target.path / name)
+    with np.load(run.starts, allow_pickle=False) as starts:
+        kept = np.unique(np.linspace(0, len(starts["mu"]) - 1, MAX_STARTS).round().astype(int))
+        write_npz(target.starts, **{name: starts[name][kept] for name in ("mu", "logvar")})
     if run.earlier.exists():
         shutil.copyfile(run.earlier, target.earlier)
     write_json(target.path / "timings.json", run.timings())
