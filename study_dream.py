@@ -68,14 +68,14 @@ def _quality(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> Non
     import numpy as np
 
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_without_selection
+    from utils.agent.checkpoints import load_checked_controller
     from utils.dreams import baselines, open_loop, quality_table, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
     agent, training = Agent(config, run), recorded.training_paths(config, run)
     name, parameters = "quality", None
     if arguments.driven:
-        name, (parameters, which) = "driven", load_without_selection(config, run)
+        name, (parameters, which) = "driven", load_checked_controller(config, run)
         real = recorded.driven(agent, parameters, arguments.driven)
         print(f"{len(real)} episodes played by the controller: {which}")
     else:
@@ -111,7 +111,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     check_rnn(run, config)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_without_selection
+    from utils.agent.checkpoints import load_checked_controller
     from utils.data.sequences import split_series
     from utils.dreams import ends
     from utils.figures.ends import save_ends
@@ -120,7 +120,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     agent, parameters, which = Agent(config, run), None, "not trained yet"
     if (run.controller / "mean.npz").exists():
         check_agent(run)
-        parameters, which = load_without_selection(config, run)
+        parameters, which = load_checked_controller(config, run)
     series = [episodes.load(path, episodes.Series, config) for path in split_series(config, run)[1]]
     print(f"{len(series)} held-out episodes; C: {which}")
     held_out = ends.expected(agent, series)

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.helpers import ROOT, call_here, children, step, step_here
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_without_selection
+from utils.agent.checkpoints import load_checked_controller
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
 from utils.dreams import ends
 from utils.dreams.evaluator import DreamEvaluator
@@ -132,7 +132,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         np.testing.assert_array_equal(episode.reward, np.ones(length))
     agent = Agent(folder.read_config(), folder)
     assert agent.controller.num_parameters == 6 + 12 + 12
-    assert load_without_selection(agent.config, folder)[0].any()
+    assert load_checked_controller(agent.config, folder)[0].any()
     (point,) = rounds.curve(folder)
     assert 30 < point["evaluation_mean"] <= 2100
     for more in ((), ("--dream",)):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import TINY, call, call_here, step, step_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller, load_rnn, load_without_selection
+from utils.agent.checkpoints import load_checked_controller, load_controller, load_rnn
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
@@ -105,7 +105,7 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
 
     rows = second.log(Step.CONTROLLER)
     chosen = max(rows, key=lambda row: row["judge_evaluation_mean"])
-    parameters, which = load_without_selection(config, second)
+    parameters, which = load_checked_controller(config, second)
     assert which == f"best mean by the dream of another M, generation {chosen['generation']:.0f}"
     assert f"the best of 3 in the dream of another M, {chosen['judge_evaluation_mean']:.1f}" in done.stdout
     jobs = evaluation_tasks(config, parameters, "judge_evaluation")[0].jobs

@@ -7,7 +7,7 @@ from scipy import special, stats
 from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_without_selection
+from utils.agent.checkpoints import load_checked_controller
 from utils.dreams import baselines, open_loop, quality_table, recorded
 from utils.dreams.recorded import Recorded
 from utils.run import episodes
@@ -186,7 +186,7 @@ def test_windows_start_from_held_out_frames(trained):
 def test_windows_of_what_the_controller_drives_now(evolved):
     run = RunFolder(evolved / "tiny")
     agent = Agent(run.read_config(), run)
-    parameters, _ = load_without_selection(agent.config, run)
+    parameters, _ = load_checked_controller(agent.config, run)
     driven = recorded.driven(agent, parameters, 5)  # more than there are num_envs
     again = recorded.driven(agent, parameters, 5)
     assert len(driven) == 5

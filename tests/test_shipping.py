@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import TINY, call, call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller, load_without_selection
+from utils.agent.checkpoints import load_checked_controller, load_controller
 from utils.data.collect import collect
 from utils.data.encode import encode_rollouts
 from utils.run import config as configuration
@@ -31,7 +31,7 @@ def test_a_shipped_agent_acts_as_it_did_and_takes_half_the_place(evolved, tmp_pa
     assert target.vae_weights.stat().st_size < 0.6 * run.vae_weights.stat().st_size
     np.testing.assert_array_equal(load_controller(after.config, target)[0], load_controller(before.config, run)[0])
     np.testing.assert_array_equal(
-        load_without_selection(after.config, target)[0], load_without_selection(before.config, run)[0]
+        load_checked_controller(after.config, target)[0], load_checked_controller(before.config, run)[0]
     )
     for more in ((), ("--dream",)):
         done = call_here("render_agent.py", str(target.path), "--episodes", "2", "--steps", "20", *more)
@@ -63,7 +63,8 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     one = ("controller_num_generation=1", "--workers", "1")
     done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
     assert done.returncode == 0, done.stderr
-    assert "its only evaluation, in 2 episodes" in done.stdout  # those are in the real environment
+    assert "the last mean of the population, " in done.stdout
+    assert "in 2 real episodes, which select nothing" in done.stdout
 
     goes_on = [f"runs_folder={tmp_path}", "exp_name=further", f"previous_run={shipped.path}"]
     taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])

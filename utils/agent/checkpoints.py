@@ -1,6 +1,5 @@
 """Trained V, M and C of a run, loaded from and stored in its folder."""
 
-import contextlib
 from importlib import metadata
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
-
-JUDGED = "judge_evaluation_mean"  # in best.npz, if a judge has chosen it
 
 
 def load_vae(config: Config, run: RunFolder) -> VAE:
@@ -65,20 +62,19 @@ def save_controller(path: Path, parameters: np.ndarray, **facts: float) -> None:
     write_npz(path, parameters=parameters.astype(np.float32), gymnasium=metadata.version("gymnasium"), **facts)
 
 
-def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tuple[np.ndarray, str]:
+def load_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
     """C's parameters, float32 (num_parameters,), and in words which ones they are.
 
-    latest: the last mean of the population. Otherwise the best mean by evaluation; before the first evaluation this is
-        the last mean, too.
+    The best mean by evaluation; before the first evaluation the last mean. Real scores never select a C that learned in
+    dreams: it is the last mean, or the one that the dream of another M judged best.
     Raises `UsageError` if there is no file, or not one of this configuration.
     """
     best, mean = run.controller / "best.npz", run.controller / "mean.npz"
-    path = best if best.exists() and not latest else mean
+    path = best if best.exists() and (config.controller_environment == "real" or _is_judged(best)) else mean
     run.require(path, Step.CONTROLLER, "the controller is not trained yet")
     try:
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
-            judged = JUDGED in file.files
     except UNREADABLE as error:
         raise UsageError(
             f"{path} is damaged or foreign ({error}); run `{run.command(Step.CONTROLLER)}` again"
@@ -88,20 +84,20 @@ def load_controller(config: Config, run: RunFolder, latest: bool = False) -> tup
         raise UsageError(
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {size} finite float32"
         )
-    by = "the dream of another M" if judged else "evaluation"
+    by = "the dream of another M" if config.controller_environment == "dream" else "evaluation"
     kind = f"best mean by {by}" if path == best else "latest mean"
     return parameters, f"{kind}, generation {generation}"
 
 
-def load_without_selection(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
-    """The controller to go on from. For dream-trained runs, the latest mean, or the one that the dream of another M
-    judged best: real scores never select it.
+def _is_judged(best: Path) -> bool:
+    try:
+        with np.load(best, allow_pickle=False) as file:
+            return "judge_evaluation_mean" in file.files
+    except UNREADABLE:
+        return True  # reading it will say what is wrong
 
-    The latest mean is also the one to learn more from: where it cheats its dream, the real environment can teach M.
-    Raises `UsageError` as well if C was trained with another V or M than the run has now.
-    """
+
+def load_checked_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
+    """As `load_controller`. Raises `UsageError` as well if C was trained with another V or M than the run has now."""
     check_agent(run)
-    latest = config.controller_environment == "dream"
-    with contextlib.suppress(*UNREADABLE), np.load(run.controller / "best.npz", allow_pickle=False) as file:
-        latest = latest and JUDGED not in file.files
-    return load_controller(config, run, latest)
+    return load_controller(config, run)

@@ -87,10 +87,10 @@ class Rollouts:
             return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], self.num_envs)
         compute.start_tensorflow(threads=1)
         from utils.agent.agent import Agent, NoisyPolicy
-        from utils.agent.checkpoints import load_without_selection
+        from utils.agent.checkpoints import load_checked_controller
 
         agent = Agent(before.read_config(), before)
-        parameters, _ = load_without_selection(agent.config, before)
+        parameters, _ = load_checked_controller(agent.config, before)
         policy = agent.policy(self.num_envs, parameters[None])
         return envs, NoisyPolicy(policy, self.num_envs, spec.action_size, config.rollout_noise)
 

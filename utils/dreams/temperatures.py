@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_without_selection
+from utils.agent.checkpoints import load_checked_controller
 from utils.agent.rollouts import Outcome
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
@@ -95,7 +95,7 @@ def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_s
     """
     config = run.read_config()
     agent = Agent(config, run)
-    parameters, which = load_without_selection(config, run)
+    parameters, which = load_checked_controller(config, run)
     jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, episodes)
     steps = max_steps or agent.spec.max_steps
     real = _mean_std(evaluate.score(agent, parameters, jobs, False, steps, Progress("real", "episodes")))

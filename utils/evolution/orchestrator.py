@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.agent.checkpoints import load_without_selection
+from utils.agent.checkpoints import load_checked_controller
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
@@ -102,7 +102,7 @@ def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
         return state
     start = np.zeros(config.controller.num_parameters)
     if (before := previous(config)) and config.controller_start == "previous":
-        start, which = load_without_selection(before.read_config(), before)
+        start, which = load_checked_controller(before.read_config(), before)
         run.remember_earlier(before)
         print(f"going on from {before.path}: {which}", flush=True)
     return EvolutionState(config, start)

@@ -33,6 +33,8 @@ def of_controller(rows: list[dict], episodes: int) -> str:
     def score(row: dict) -> str:
         return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
 
+    if last.get("dream_evaluation_mean") is not None and not judged:
+        return f"the last mean of the population, {score(last)}, in {episodes} real episodes, which select nothing"
     if len(evaluated) == 1:
         return f"mean of the population {score(best)}, its only evaluation, in {episodes} episodes"
     if judged:
