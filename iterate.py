@@ -1,19 +1,21 @@
 """Alternate: C plays, V and M learn from what it met, C learns in the new dream. Chapter, "Iterative Training".
 
-Round 1 does the five steps of FIRST. Each later round does those of NEXT in a run that goes on from the round before:
-its `max_trials` and `encoded_trials` are new episodes, beside those that are taken over, and its `exp_name` and
-`previous_run` are set here. The same command goes on after a stop.
+Each round does the five steps of its FILE, and rounds without one those of the last FILE. Each but the first is a run
+that goes on from the round before: its `max_trials` and `encoded_trials` are new episodes, beside those that it takes
+over, and its `exp_name` and `previous_run` are set here. Where V trains on (`vae_num_epoch` above 0), encoded episodes
+of the round before are of no use and not taken over. The same command goes on after a stop.
 
-reads   FIRST, NEXT
+reads   each FILE
 writes  runs/<exp_name>, runs/<exp_name>_2, ...: as the five scripts
         runs/<exp_name>/rounds.csv, rounds.png: scores in the dream and in the real environment, round after round
 
 examples
-  python iterate.py config/doom_laptop.yaml config/doom_laptop_next.yaml --rounds 2
+  python iterate.py config/doom_laptop.yaml config/doom_laptop_next.yaml
   python iterate.py config/doom_laptop.yaml config/doom_laptop_next.yaml --rounds 3 exp_name=doom_seed_1 seed=1
 """
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leave
 
 from utils.run import cli, rounds
 from utils.run import config as configuration
+from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.processes import usable_cores
@@ -29,9 +32,10 @@ from utils.system.processes import usable_cores
 
 def main() -> int:
     arguments = _arguments()
-    first = rounds.settings(arguments.first, arguments.next, arguments.overrides, arguments.rounds)
-    configs = [configuration.load(path, overrides) for path, overrides in first]  # all mistakes come before any work
-    for number, ((path, overrides), config) in enumerate(zip(first, configs), 1):
+    files = arguments.files + arguments.files[-1:] * (arguments.rounds - len(arguments.files))
+    settings = rounds.settings(files[: arguments.rounds], arguments.overrides)
+    configs = [configuration.load(path, overrides) for path, overrides in settings]  # mistakes come before any work
+    for number, ((path, overrides), config) in enumerate(zip(settings, configs), 1):
         run = rounds.run_of(config)
         if not rounds.is_finished(run, config):
             print(f"round {number} of {arguments.rounds}: {run.path}", flush=True)
@@ -45,7 +49,7 @@ def main() -> int:
     return 0
 
 
-def _report(runs: list) -> None:
+def _report(runs: list[RunFolder]) -> None:
     """Writes the log and the picture of the rounds that are done, and prints the last one."""
     from utils.figures.dream_scores import save_rounds
     from utils.system.files import write_csv
@@ -65,12 +69,15 @@ def _report(runs: list) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", metavar="FIRST", help="configuration of the first round")
-    parser.add_argument("next", metavar="NEXT", help="configuration of each later round")
-    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="in all (%(default)s)")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="configuration of a round")
+    parser.add_argument("--rounds", type=int, metavar="N", help="in all (as many as there are files)")
     parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change in both")
-    arguments = parser.parse_intermixed_args()
+    parser.usage = f"{parser.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
+    parser.epilog = "key=value: settings to change in all rounds"
+    overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
+    arguments = parser.parse_intermixed_args([word for word in sys.argv[1:] if word not in overrides])
+    arguments.overrides = overrides
+    arguments.rounds = len(arguments.files) if arguments.rounds is None else arguments.rounds
     for name in ("rounds", "workers"):
         if getattr(arguments, name) < 1:
             raise UsageError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")

@@ -14,24 +14,27 @@ NEW = ("max_trials", "encoded_trials")  # of a later round: new episodes, beside
 SET = ("exp_name", "previous_run")  # of a later round, by `settings`
 
 
-def settings(first: str, following: str, overrides: Sequence[str], count: int) -> list[tuple[str, list[str]]]:
-    """The configuration file and the overrides of each of `count` rounds.
+def settings(files: Sequence[str], overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The configuration file and the overrides of each round.
 
-    first, following: configuration files of the first round and of each later one.
-    overrides: `key=value`, for both files.
+    files: the configuration of each round.
+    overrides: `key=value`, for all of them.
     """
+    first = files[0]
     kept = [override for override in overrides if override.partition("=")[0] not in SET]
     config = configuration.load(first, overrides)
     name, processes, totals = config.exp_name, config.parallel_processes, {key: getattr(config, key) for key in NEW}
     rounds = [(first, list(overrides))]
-    for number in range(2, count + 1):
+    for number, file in enumerate(files[1:], 2):
         before = run_of(config)
         mine = [f"exp_name={name}_{number}", f"previous_run={before.path}"]
-        config = configuration.load(following, [*kept, *mine])
-        totals = {key: total + getattr(config, key) for key, total in totals.items()}
-        rounds.append((following, [*kept, *mine, *(f"{key}={total}" for key, total in totals.items())]))
+        config = configuration.load(file, [*kept, *mine])
+        totals["max_trials"] += config.max_trials
+        taken_over = 0 if config.vae_num_epoch else totals["encoded_trials"]  # series of the same V only
+        totals["encoded_trials"] = taken_over + config.encoded_trials
+        rounds.append((file, [*kept, *mine, *(f"{key}={total}" for key, total in totals.items())]))
         if config.parallel_processes != processes:
-            raise UsageError(f"{following}: parallel_processes is another one than in {first}, and counts episodes")
+            raise UsageError(f"{file}: parallel_processes is another one than in {first}, and counts episodes")
     return rounds
 
 
