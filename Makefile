@@ -1,5 +1,5 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
-# make demo         set up and score the agent that ships, which has learned for longer
+# make demo         set up and score the agent that ships, which has learned for longer   (AGENT=pretrained/doom: Doom)
 # make install      set up alone, for what you run yourself: source .venv/bin/activate   (TENSORFLOW=gpu: for NVIDIA)
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
+AGENT ?= pretrained/carracing
 TENSORFLOW ?= cpu
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -34,7 +35,9 @@ quickstart: $(VENV)/.installed
 	echo "all of it       $$run/report.html"
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/python render_agent.py pretrained/carracing
+	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(AGENT)/config.yaml' extra) && \
+	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
+	$(VENV)/bin/python render_agent.py '$(AGENT)'
 
 install: $(VENV)/.installed
 

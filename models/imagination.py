@@ -32,7 +32,7 @@ class Imagination:
         )
 
     def imagine(
-        self, parameters: np.ndarray, start: np.ndarray, uniform: np.ndarray, normal: np.ndarray, temperature: float,
+        self, parameters: np.ndarray, start: DreamState, uniform: np.ndarray, normal: np.ndarray, temperature: float,
         mask: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Scores, float32, and lengths, int32, (candidates, episodes) each.
@@ -40,17 +40,17 @@ class Imagination:
         All candidates dream the same episodes: the same start, and the same noise at each step.
 
         parameters: float32 (candidates, num_parameters).
-        start: float32 (episodes, z_size).
+        start: float32 (episodes, ...) each.
         uniform, normal: in [0, 1) and standard normal, float32 (steps, episodes, z_size). No episode is longer.
         mask: float32 (episodes, rnn_size), of `dropout_mask`.
         """
         stretch, masks = (self._stretch, ()) if mask is None else (self._masked_stretch, (mask,))
-        shape = len(parameters), len(start)
+        shape = len(parameters), len(start.z)
         scores, steps = np.zeros(shape[0] * shape[1], np.float32), np.zeros(shape[0] * shape[1], np.int32)
         candidate, episode = (index.ravel().astype(np.int32) for index in np.indices(shape))
         running, alive = np.arange(len(scores)), np.ones(len(scores), bool)
-        parameters, start = parameters.astype(np.float32), start.astype(np.float32)
-        rows, state = parameters, self._model.begin(start[episode])
+        parameters = parameters.astype(np.float32)
+        rows, state = parameters, DreamState(*(tf.constant(part[episode], tf.float32) for part in start))
         for first in range(0, len(uniform), STRETCH):
             noise = (tf.constant(kind[first : first + STRETCH], tf.float32) for kind in (uniform, normal))
             state, gained, lived, going_on = stretch(

@@ -8,6 +8,12 @@ from models.dream import DreamModel, DreamState
 from models.fast_step import FastStep, SingleStep, rounded
 from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN, dropout_mask
+from utils.agent.checkpoints import load_rnn
+from utils.data.sequences import split_series
+from utils.dreams.starts import Anywhere, _memory
+from utils.run import episodes
+from utils.run.episodes import Series
+from utils.run.folder import RunFolder
 
 CAR = ("tanh", "half_tanh", "positive_tanh")
 
@@ -66,7 +72,8 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout
     imagination = Imagination(DreamModel(rnn, predicts), controller)
     masks = dropout_mask(rng.random((episodes, RNN)).astype(np.float32), dropout).numpy()
     mask = masks if dropout else None
-    scores, lengths = imagination.imagine(parameters, start, uniform, normal, temperature, mask)
+    begin = DreamState(start, *(np.zeros((episodes, *size)) for size in ((RNN,), (RNN,), ())))
+    scores, lengths = imagination.imagine(parameters, begin, uniform, normal, temperature, mask)
     for k in range(candidates):
         weights, biases = controller.split(parameters[k])
         weights = np.concatenate(list(weights.values()))
@@ -142,3 +149,24 @@ def test_rounded_weights_keep_the_products_nearer_than_weights_rounded_each_to_i
     error, nearest_error = vectors @ ours + our_bias - expected, vectors @ nearest + bias - expected
     assert np.std(error) < 0.5 * np.std(nearest_error)
     assert np.abs(error.mean(axis=0)).max() < 0.05 * np.abs(nearest_error.mean(axis=0)).max()
+
+
+def test_a_dream_that_starts_anywhere_remembers_what_m_has_read(trained):
+    run = RunFolder(trained / "tiny")
+    config = run.read_config()
+    rnn, starts = load_rnn(config, run), Anywhere(load_rnn(config, run), config, run)
+    inputs = [np.random.default_rng(n).normal(0, 1, (n, rnn.input_size)).astype(np.float32) for n in (7, 0, 3)]
+    h, c = _memory(rnn, inputs)
+    for row, read in ((0, inputs[0]), (2, inputs[2])):
+        np.testing.assert_allclose(
+            h[row], rnn.hidden(read[None])[0, -1], atol=1e-2
+        )  # the latter in bfloat16, if it can
+    assert not np.any(h[1]) and not np.any(c[1])
+    series = [episodes.load(path, Series) for path in split_series(config, run)[0]]
+    mu = np.concatenate([one.mu for one in series])
+    for seed in range(20):
+        state = starts.sample(np.random.default_rng(seed))
+        near = np.abs(mu - state.z).max(axis=1).argmin()
+        assert np.abs(mu[near] - state.z).max() < 6
+        assert (state.h.shape, state.c.shape) == ((config.rnn_size,), (config.rnn_size,))
+    assert sum(np.any(starts.sample(np.random.default_rng(seed)).h) for seed in range(20)) > 15

@@ -81,7 +81,7 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
         "controller_num_generation=3",
     )  # fmt: skip
     judge = ("controller_judge_run=" + str(runs / "tiny"), "controller_judge_episode=5", "controller_eval_steps=1")
-    again = ("controller_start=zero", "controller_num_rnn=2", *judge)
+    again = ("controller_start=zero", "controller_num_rnn=2", "controller_dream_start=anywhere", *judge)
     for script in SCRIPTS:
         run_step = step if script.startswith("05") else step_here
         done = run_step(f"{script}.py", runs, *settings(runs, *more), *again)

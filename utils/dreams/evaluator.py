@@ -1,13 +1,16 @@
 """Scores controllers in dreams: what a worker does with a task in the dream."""
 
+import functools
+
 import numpy as np
 
-from models.dream import DreamModel
+from models.dream import DreamModel, DreamState
 from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job, Outcome
-from utils.dreams.noise import DreamNoise, InitialLatents
+from utils.dreams.noise import DreamNoise
+from utils.dreams.starts import Anywhere, FirstFrames, Starts
 from utils.run.folder import RunFolder
 
 
@@ -20,31 +23,39 @@ class DreamEvaluator:
 
     def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN] | None = None):
         self.temperature = agent.config.controller_temperature
-        self._z_size, self._rnn_size = agent.config.z_size, agent.config.rnn_size
-        self._dropout = agent.config.controller_dream_dropout
-        self._initial = InitialLatents(run, self._z_size)
-        models = [DreamModel(rnn, agent.spec.predicts) for rnn in rnns or [agent.rnn]]
+        self._rnns, self._config, self._run = rnns or [agent.rnn], agent.config, run
+        models = [DreamModel(rnn, agent.spec.predicts) for rnn in self._rnns]
         self._imaginations = [Imagination(model, agent.controller) for model in models]
 
-    def score(self, candidates: np.ndarray, jobs: list[Job], max_steps: int) -> list[Outcome]:
+    @functools.cached_property
+    def _first_frames(self) -> list[Starts]:
+        return [FirstFrames(self._config, self._run)] * len(self._rnns)
+
+    @functools.cached_property
+    def _anywhere(self) -> list[Starts]:
+        return [Anywhere(rnn, self._config, self._run) for rnn in self._rnns]
+
+    def score(self, candidates: np.ndarray, jobs: list[Job], max_steps: int, anywhere: bool = False) -> list[Outcome]:
         """The outcomes of jobs: the same number of episodes for each candidate, one candidate after another.
 
         The env_seed of a job decides where its dream starts and its noise at each step.
+
+        anywhere: dreams start anywhere in recorded episodes, not at their first frames.
         """
         noises = [DreamNoise(job.env_seed) for job in jobs[: len(jobs) // len(candidates)]]
-        start = np.stack([self._initial.sample(noise.start) for noise in noises])
-        drawn = zip(*(noise.draw(max_steps, self._z_size) for noise in noises))
+        config, starts = self._config, self._anywhere if anywhere else self._first_frames
+        begin = [starts[i % len(starts)].sample(noise.start) for i, noise in enumerate(noises)]
+        start = [np.stack(part) for part in zip(*begin)]
+        drawn = zip(*(noise.draw(max_steps, config.z_size) for noise in noises))
         uniform, normal = (np.stack(episodes, axis=1) for episodes in drawn)
-        masks = np.stack([noise.mask(self._rnn_size, self._dropout) for noise in noises]) if self._dropout else None
+        rate, masks = config.controller_dream_dropout, None
+        if rate:
+            masks = np.stack([noise.mask(config.rnn_size, rate) for noise in noises])
         scores, steps = (np.zeros((len(candidates), len(noises)), kind) for kind in (np.float32, np.int32))
         for first, imagination in enumerate(self._imaginations[: len(noises)]):
             dealt = slice(first, None, len(self._imaginations))
             scores[:, dealt], steps[:, dealt] = imagination.imagine(
-                candidates,
-                start[dealt],
-                uniform[:, dealt],
-                normal[:, dealt],
-                self.temperature,
-                None if masks is None else masks[dealt],
-            )
+                candidates, DreamState(*(part[dealt] for part in start)), uniform[:, dealt], normal[:, dealt],
+                self.temperature, None if masks is None else masks[dealt],
+            )  # fmt: skip
         return [Outcome(float(score), int(count)) for score, count in zip(scores.ravel(), steps.ravel())]

@@ -30,6 +30,7 @@ class Task:
     patience: Patience | None = None
     dreamed: bool = False  # in the dream
     judged: bool = False  # in that of the M that judges
+    anywhere: bool = False  # dreams start anywhere in recorded episodes
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
             config.controller_max_frames,
             patience,
             config.controller_environment == "dream",
+            anywhere=config.controller_dream_start == "anywhere",
         )
         for number, first in enumerate(range(0, config.population, trials))
     ]

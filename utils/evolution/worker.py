@@ -49,7 +49,7 @@ class RolloutWorker:
             runs = [judge] if judge else dreaming_runs(self._config, self._run)
             rnns = [load_rnn(self._config, run) for run in runs]
             self._evaluators[task.judged] = DreamEvaluator(self._agent, self._run, rnns)
-        return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps)
+        return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps, task.anywhere)
 
     def _drive(self, task: Task) -> list[Outcome]:
         num_envs = min(self._config.controller_num_lane, len(task.jobs))
