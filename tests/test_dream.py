@@ -158,10 +158,9 @@ def test_a_dream_that_starts_anywhere_remembers_what_m_has_read(trained):
     inputs = [np.random.default_rng(n).normal(0, 1, (n, rnn.input_size)).astype(np.float32) for n in (7, 0, 3)]
     h, c = _memory(rnn, inputs)
     for row, read in ((0, inputs[0]), (2, inputs[2])):
-        np.testing.assert_allclose(
-            h[row], rnn.hidden(read[None])[0, -1], atol=1e-2
-        )  # the latter in bfloat16, if it can
-    assert not np.any(h[1]) and not np.any(c[1])
+        np.testing.assert_allclose(h[row], rnn.hidden(read[None])[0, -1], atol=1e-2)  # perhaps in bfloat16
+    assert not np.any(h[1])
+    assert not np.any(c[1])
     series = [episodes.load(path, Series) for path in split_series(config, run)[0]]
     mu = np.concatenate([one.mu for one in series])
     for seed in range(20):
