@@ -1,9 +1,9 @@
 """Alternate: C plays, V and M learn from what it met, C learns in the new dream. Chapter, "Iterative Training".
 
-Each round does the five steps of its FILE, and rounds without one those of the last FILE. Each but the first is a run
-that goes on from the round before: its `max_trials` and `encoded_trials` are new episodes, beside those that it takes
-over, and its `exp_name` and `previous_run` are set here. Where V trains on (`vae_num_epoch` above 0), encoded episodes
-of the round before are of no use and not taken over. The same command goes on after a stop.
+Each round does the five steps with its own FILE. If there are more rounds than files, the last FILE is used again.
+Every later round is a run that goes on from the round before. Its `max_trials` and `encoded_trials` count new episodes;
+the old ones are taken over. Its `exp_name` and `previous_run` are set here. Where V trains on (`vae_num_epoch` above
+0), encoded episodes of the round before are of no use and not taken over. The same command goes on after a stop.
 
 reads   each FILE
 writes  runs/<exp_name>, runs/<exp_name>_2, ...: as the five scripts
@@ -15,7 +15,6 @@ examples
 """
 
 import argparse
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,20 +22,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.run import cli, rounds
-from utils.run import config as configuration
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
-from utils.system.errors import UsageError
 from utils.system.processes import usable_cores
 
 
 def main() -> int:
     arguments = _arguments()
     files = arguments.files + arguments.files[-1:] * (arguments.rounds - len(arguments.files))
-    settings = rounds.settings(files[: arguments.rounds], arguments.overrides)
-    configs = [configuration.load(path, overrides) for path, overrides in settings]  # mistakes come before any work
-    for number, ((path, overrides), config) in enumerate(zip(settings, configs), 1):
-        run = rounds.run_of(config)
+    planned = rounds.plan(files[: arguments.rounds], arguments.overrides)  # mistakes come before any work
+    runs = [rounds.run_of(config) for *_, config in planned]
+    for number, ((path, overrides, config), run) in enumerate(zip(planned, runs), 1):
         if not rounds.is_finished(run, config):
             print(f"round {number} of {arguments.rounds}: {run.path}", flush=True)
             for step in Step:
@@ -45,7 +41,7 @@ def main() -> int:
                 code = subprocess.run([sys.executable, script, "--config", path, *overrides, *workers]).returncode
                 if code:
                     return code
-        _report([rounds.run_of(done) for done in configs[:number]])
+        _report(runs[:number])
     return 0
 
 
@@ -72,15 +68,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("files", nargs="+", metavar="FILE", help="configuration of a round")
     parser.add_argument("--rounds", type=int, metavar="N", help="in all (as many as there are files)")
     parser.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
-    parser.usage = f"{parser.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
-    parser.epilog = "key=value: settings to change in all rounds"
-    overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
-    arguments = parser.parse_intermixed_args([word for word in sys.argv[1:] if word not in overrides])
+    cli.offer_overrides(parser, "settings to change in all rounds")
+    words, overrides = cli.overrides_apart()
+    arguments = parser.parse_intermixed_args(words)
     arguments.overrides = overrides
     arguments.rounds = len(arguments.files) if arguments.rounds is None else arguments.rounds
-    for name in ("rounds", "workers"):
-        if getattr(arguments, name) < 1:
-            raise UsageError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")
+    cli.check_at_least_1(arguments, "rounds", "workers")
     return arguments
 
 

@@ -26,7 +26,6 @@ examples
 import argparse
 import itertools
 import math
-import re
 import sys
 from pathlib import Path
 
@@ -207,11 +206,9 @@ def _arguments() -> argparse.Namespace:
         "--seeds", type=int, default=1, metavar="N", help="controllers at each, with --train (%(default)s)"
     )
     sweep.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
-    sweep.usage = f"{sweep.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
-    sweep.epilog = "key=value: settings of step 5, with --train"
-    # Taken out first: behind an option argparse loses optional positionals, or takes them for the option's values.
-    overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
-    arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
+    cli.offer_overrides(sweep, "settings of step 5, with --train")
+    words, overrides = cli.overrides_apart()
+    arguments = parser.parse_args(words)
     arguments.overrides = overrides
     if overrides and not getattr(arguments, "train", False):
         parser.error(f"{overrides[0]}: settings are for `temperatures --train` alone")
@@ -219,9 +216,7 @@ def _arguments() -> argparse.Namespace:
     for temperature in asked:
         if not 0 < temperature < math.inf:
             raise UsageError(f"temperature {temperature:g}: must be a number above 0")
-    for name in ("windows", "driven", "episodes", "steps", "seeds", "workers"):
-        if (value := getattr(arguments, name, None)) is not None and value < 1:
-            raise UsageError(f"--{name} {value}: at least 1 is needed")
+    cli.check_at_least_1(arguments, "windows", "driven", "episodes", "steps", "seeds", "workers")
     return arguments
 
 

@@ -10,7 +10,7 @@ from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN, dropout_mask
 from utils.agent.checkpoints import load_rnn
 from utils.data.sequences import split_series
-from utils.dreams.starts import Anywhere, _memory
+from utils.dreams.starts import Anywhere, Places, _memory
 from utils.run import episodes
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
@@ -154,7 +154,7 @@ def test_rounded_weights_keep_the_products_nearer_than_weights_rounded_each_to_i
 def test_a_dream_that_starts_anywhere_remembers_what_m_has_read(trained):
     run = RunFolder(trained / "tiny")
     config = run.read_config()
-    rnn, starts = load_rnn(config, run), Anywhere(load_rnn(config, run), config, run)
+    rnn, starts = load_rnn(config, run), Anywhere(load_rnn(config, run), Places(config, run))
     inputs = [np.random.default_rng(n).normal(0, 1, (n, rnn.input_size)).astype(np.float32) for n in (7, 0, 3)]
     h, c = _memory(rnn, inputs)
     for row, read in ((0, inputs[0]), (2, inputs[2])):

@@ -149,8 +149,8 @@ def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
     )
     short = ("controller_environment=dream", "controller_num_generation=2", "controller_eval_steps=1")
     arguments = (str(TINY), str(following), f"runs_folder={runs}", *short, "exp_name=alone")
-    for script in SCRIPTS[:4]:  # as if the first round had been stopped before step 5
-        assert step_here(f"{script}.py", runs, *short, "exp_name=alone").returncode == 0
+    shutil.copytree(runs / "tiny", runs / "alone")
+    shutil.rmtree(runs / "alone/controller")  # as if the first round had been stopped before step 5
     done = call("iterate.py", *arguments)
     assert done.returncode == 0, done.stderr
     assert "round 1, " in done.stdout

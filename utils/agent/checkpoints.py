@@ -69,8 +69,7 @@ def load_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
     dreams: it is the last mean, or the one that the dream of another M judged best.
     Raises `UsageError` if there is no file, or not one of this configuration.
     """
-    best, mean = run.controller / "best.npz", run.controller / "mean.npz"
-    path = best if best.exists() and (config.controller_environment == "real" or _is_judged(best)) else mean
+    path = controller_path(config, run)
     run.require(path, Step.CONTROLLER, "the controller is not trained yet")
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -85,8 +84,15 @@ def load_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
             f"{path} holds {parameters.dtype} {parameters.shape}, this configuration's controller {size} finite float32"
         )
     by = "the dream of another M" if config.controller_environment == "dream" else "evaluation"
-    kind = f"best mean by {by}" if path == best else "latest mean"
+    kind = f"best mean by {by}" if path.name == "best.npz" else "latest mean"
     return parameters, f"{kind}, generation {generation}"
+
+
+def controller_path(config: Config, run: RunFolder) -> Path:
+    """The file of the mean that is C, as `load_controller` says."""
+    best = run.controller / "best.npz"
+    is_c = best.exists() and (config.controller_environment == "real" or _is_judged(best))
+    return best if is_c else run.controller / "mean.npz"
 
 
 def _is_judged(best: Path) -> bool:

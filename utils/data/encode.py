@@ -31,10 +31,11 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
 
     Returns the number of frames.
     """
-    if (before := previous(config)) and fingerprint(before.vae_weights) == fingerprint(run.vae_weights):
+    rollouts, to_play = _missing(config, run)
+    before = previous(config) if rollouts + to_play else None
+    if before and fingerprint(before.vae_weights) == fingerprint(run.vae_weights):
         _take_over(before, run)
-    rollouts = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
-    to_play = [i for i in range(config.num_encoded) if not episodes.is_whole(run.played(i), Series)]
+        rollouts, to_play = _missing(config, run)
     if not rollouts + to_play:
         print(f"{run.series}: all episodes are encoded already, nothing to do")
     if rollouts:
@@ -42,6 +43,12 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     if to_play:
         play(EncodedRollouts(config, run), to_play, progress)
     return _gather_starts(config, run)
+
+
+def _missing(config: Config, run: RunFolder) -> tuple[list[int], list[int]]:
+    """The numbers of the rollouts, and of the episodes to play, of which there is no series."""
+    rollouts = [i for i in range(config.num_episodes) if not episodes.is_whole(run.encoded(i), Series)]
+    return rollouts, [i for i in range(config.num_encoded) if not episodes.is_whole(run.played(i), Series)]
 
 
 def _take_over(before: RunFolder, run: RunFolder) -> None:

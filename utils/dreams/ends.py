@@ -18,7 +18,7 @@ from models.vae import sample_z
 from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job, Outcome
-from utils.dreams.noise import DreamNoise, InitialLatents
+from utils.dreams.noise import DreamNoise, InitialLatents, dream_masks
 from utils.environments.spec import Explorer
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
@@ -158,9 +158,7 @@ def dreamed_lives(
     noises = [DreamNoise(job.env_seed) for job in jobs]
     state = model.begin(np.stack([initial.sample(noise.start) for noise in noises]))
 
-    masks, dropout = None, agent.config.controller_dream_dropout
-    if dropout:
-        masks = tf.constant(np.stack([noise.mask(agent.config.rnn_size, dropout) for noise in noises]))
+    masks = dream_masks(noises, agent.config)
 
     @tf.function(autograph=False)
     def step(state: DreamState, actions: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tuple:

@@ -9,8 +9,8 @@ from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN
 from utils.agent.agent import Agent
 from utils.agent.rollouts import Job, Outcome
-from utils.dreams.noise import DreamNoise
-from utils.dreams.starts import Anywhere, FirstFrames, Starts
+from utils.dreams.noise import DreamNoise, dream_masks
+from utils.dreams.starts import Anywhere, FirstFrames, Places, Starts
 from utils.run.folder import RunFolder
 
 
@@ -33,7 +33,8 @@ class DreamEvaluator:
 
     @functools.cached_property
     def _anywhere(self) -> list[Starts]:
-        return [Anywhere(rnn, self._config, self._run) for rnn in self._rnns]
+        places = Places(self._config, self._run)
+        return [Anywhere(rnn, places) for rnn in self._rnns]
 
     def score(self, candidates: np.ndarray, jobs: list[Job], max_steps: int, anywhere: bool = False) -> list[Outcome]:
         """The outcomes of jobs: the same number of episodes for each candidate, one candidate after another.
@@ -48,9 +49,7 @@ class DreamEvaluator:
         start = [np.stack(part) for part in zip(*begin)]
         drawn = zip(*(noise.draw(max_steps, config.z_size) for noise in noises))
         uniform, normal = (np.stack(episodes, axis=1) for episodes in drawn)
-        rate, masks = config.controller_dream_dropout, None
-        if rate:
-            masks = np.stack([noise.mask(config.rnn_size, rate) for noise in noises])
+        masks = dream_masks(noises, config)
         scores, steps = (np.zeros((len(candidates), len(noises)), kind) for kind in (np.float32, np.int32))
         for first, imagination in enumerate(self._imaginations[: len(noises)]):
             dealt = slice(first, None, len(self._imaginations))

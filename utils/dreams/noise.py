@@ -4,6 +4,7 @@ import numpy as np
 
 from models.mdn_rnn import dropout_mask
 from models.vae import sample_z
+from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system import seeding
@@ -33,6 +34,13 @@ class InitialLatents:
         chosen = rng.integers(len(self._mu))
         noise = rng.standard_normal(self._mu.shape[1], np.float32)
         return np.asarray(sample_z(self._mu[chosen], self._logvar[chosen], noise))
+
+
+def dream_masks(noises: "list[DreamNoise]", config: Config) -> np.ndarray | None:
+    """The mask of each dream, float32 (dreams, rnn_size), if `controller_dream_dropout` is above 0."""
+    if not (rate := config.controller_dream_dropout):
+        return None
+    return np.stack([noise.mask(config.rnn_size, rate) for noise in noises])
 
 
 class DreamNoise:

@@ -20,7 +20,6 @@ from utils.run.episodes import Series
 from utils.run.folder import RunFolder
 from utils.system import seeding
 
-PLACES = 1000  # in recorded episodes
 PLACES_AT_ONCE = 128
 
 
@@ -40,28 +39,38 @@ class FirstFrames:
         return DreamState(self._initial.sample(rng), empty, empty, np.float32(0))
 
 
-class Anywhere:
-    """PLACES steps of a run's training episodes, all steps alike, each with the memory of an M that has read up to it.
+class Places:
+    """COUNT steps of a run's training episodes, all steps alike.
 
-    Every M has the same places.
+    frames: mu, logvar and the reward (or end) that came with the frame, of each place.
+    read: what M has read up to it, float32 (steps, input_size).
     """
 
-    def __init__(self, rnn: MDNRNN, config: Config, run: RunFolder):
-        rng = seeding.generator(config.draw_seed, "dream places")
+    COUNT = 1000
+
+    def __init__(self, config: Config, run: RunFolder):
+        rng, predicts = seeding.generator(config.draw_seed, "dream places"), get_spec(config.env_name).predicts
         paths = split_series(config, run)[0]
         lengths = np.array([len(episodes.load(path, Series, only=("done",)).done) for path in paths])
         ends = np.cumsum(lengths)
-        steps = np.sort(rng.choice(ends[-1], min(PLACES, int(ends[-1])), replace=False))
+        steps = np.sort(rng.choice(ends[-1], min(self.COUNT, int(ends[-1])), replace=False))
         numbers = np.searchsorted(ends, steps, side="right")
-        self._frames: list[tuple[np.ndarray, np.ndarray, np.float32]] = []  # mu, logvar, reward (or end) before
-        read, predicts = [], get_spec(config.env_name).predicts
+        self.frames: list[tuple[np.ndarray, np.ndarray, np.float32]] = []
+        self.read: list[np.ndarray] = []
         for number, step in zip(numbers, steps - (ends - lengths)[numbers]):
             series = episodes.load(paths[number], Series, config)
             before = np.r_[0.0, getattr(series, predicts)[:step]].astype(np.float32)
             z = sample_z(series.mu[:step], series.logvar[:step], rng.standard_normal((step, config.z_size), np.float32))
-            read.append(np.concatenate([z, series.action[:step], before[:-1, None]], axis=1))
-            self._frames.append((series.mu[step], series.logvar[step], before[-1]))
-        self._h, self._c = _memory(rnn, read)
+            self.read.append(np.concatenate([z, series.action[:step], before[:-1, None]], axis=1))
+            self.frames.append((series.mu[step], series.logvar[step], before[-1]))
+
+
+class Anywhere:
+    """Dreams that start at one of the places, with the memory of an M that has read up to it."""
+
+    def __init__(self, rnn: MDNRNN, places: Places):
+        self._frames = places.frames
+        self._h, self._c = _memory(rnn, places.read)
 
     def sample(self, rng: np.random.Generator) -> DreamState:
         place = rng.integers(len(self._frames))
@@ -83,7 +92,7 @@ def _memory(rnn: MDNRNN, read: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray
         empty = tf.zeros((tf.shape(inputs)[0], rnn.rnn_size))
         return tf.while_loop(lambda t, *_: t < tf.shape(inputs)[1], step, (0, empty, empty))[1:]
 
-    order = np.argsort([len(inputs) for inputs in read])  # those of a batch are of about the same length
+    order = np.argsort([len(inputs) for inputs in read])  # a batch then holds sequences of similar length
     h, c = (np.zeros((len(read), rnn.rnn_size), np.float32) for _ in range(2))
     for first in range(0, len(read), PLACES_AT_ONCE):
         group = order[first : first + PLACES_AT_ONCE]

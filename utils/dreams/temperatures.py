@@ -108,7 +108,7 @@ def evaluate_run(run: RunFolder, temperatures: list[float], episodes: int, max_s
 
 
 def baseline(run: RunFolder, episodes: int, max_steps: int | None = None) -> dict:
-    """A row for the random policy, in the same real episodes as those of `evaluate_run`."""
+    """A row for the random policy. It plays the same real episodes as the agent in `evaluate_run`."""
     spec = get_spec(run.read_config().env_name)
     jobs = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, episodes)
     explore, progress = spec.explorations[spec.baseline_policy], Progress("random actions", "episodes")

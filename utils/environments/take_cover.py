@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,8 @@ import cv2
 import gymnasium
 import numpy as np
 
-from utils.environments.spec import EnvironmentSpec, EpisodeLost, Explorer, PublishedCurve, PublishedTemperature
+from utils.environments.spec import EnvironmentSpec, EpisodeLost, PublishedCurve, PublishedTemperature
+from utils.environments.take_cover_exploration import EXPLORATIONS
 from utils.system import shared_memory
 from utils.system.errors import UsageError
 
@@ -164,52 +165,6 @@ def _unlink_shared_memory(arguments: str) -> None:
         Path("/dev/shm", name + instance).unlink(missing_ok=True)
 
 
-def _uniform(rng: np.random.Generator) -> Explorer:
-    """A new action at each step: the usual random policy, and the baseline of trained agents."""
-    return lambda obs: rng.uniform(-1, 1, 1).astype(np.float32)
-
-
-def _holding(draw: Callable[[], np.ndarray], steps: Callable[[], int]) -> Explorer:
-    """Holds each action of draw() for steps() steps."""
-    action, hold = np.zeros(1, np.float32), 0
-
-    def act(obs: np.ndarray) -> np.ndarray:
-        nonlocal action, hold
-        if hold == 0:
-            action, hold = draw(), steps()
-        hold -= 1
-        return action
-
-    return act
-
-
-def _held(rng: np.random.Generator) -> Explorer:
-    """Holds each action for 1 to 10 steps, 5.5 on average, so that it sees more of the room.
-
-    The original code draws a new action where the step is a multiple of a number from 1 to 10, and a new number then:
-    3.6 steps on average.
-    """
-    return _holding(lambda: rng.uniform(-1, 1, 1).astype(np.float32), lambda: int(rng.integers(1, 11)))
-
-
-def _roam(rng: np.random.Generator) -> Explorer:
-    """Each episode has its own pace, 3 to 60 steps for an action on average, and its own preferred side.
-
-    Unlike `held`, it also stands still, and at a wall, for long. In a dream of a policy that never does, a controller
-    believes that no fireballs fly there.
-    """
-    pace, leaning = np.exp(rng.uniform(np.log(3), np.log(60))), rng.uniform(-0.7, 0.7)
-    return _holding(
-        lambda: np.clip(rng.uniform(-1, 1, 1) + leaning, -1, 1).astype(np.float32),
-        lambda: 1 + int(rng.exponential(pace)),
-    )
-
-
-def _mixed(rng: np.random.Generator) -> Explorer:
-    """Each episode is one of the other policies': dodging, standing still and waiting at a wall all occur."""
-    return (_uniform, _held, _roam)[rng.integers(3)](rng)
-
-
 gymnasium.register(
     "WorldModels/TakeCover-v0", f"{__name__}:TakeCover", max_episode_steps=MAX_STEPS, reward_threshold=750
 )
@@ -241,7 +196,7 @@ SPEC = EnvironmentSpec(
     keyboard_action=lambda left, right, up, down: np.array([right - left], np.float32),
     max_steps=MAX_STEPS,
     steps_per_second=STEPS_PER_SECOND,
-    explorations={"held": _held, "mixed": _mixed, "roam": _roam, "uniform": _uniform},
+    explorations=EXPLORATIONS,
     baseline_policy="uniform",
     position=_position,
     published_curves=(

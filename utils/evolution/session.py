@@ -103,10 +103,10 @@ def _check(config: Config, run: RunFolder) -> bool:
 
 
 def _results(state: "EvolutionState", config: Config, run: RunFolder) -> dict[str, str]:
-    last = config.controller_environment == "dream" and not config.controller_judge_run
-    path = run.controller / ("mean.npz" if last else "best.npz")
+    from utils.agent.checkpoints import controller_path
+
     return {
-        "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {path}",
+        "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {controller_path(config, run)}",
         "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
         "how it learned": str(run.controller / "learning_curve.png"),
         "its score": "on tracks that selected nothing: the next command",

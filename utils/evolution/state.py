@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.evolution.tasks import TaskResult
 from utils.run.config import Config
+from utils.run.summaries import selector
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, write_json
@@ -66,9 +67,9 @@ class EvolutionState:
         self.generation += 1
         self.rows.append(row)
         self.fitness.append(self._scores)
-        judge = "judge_evaluation_mean" if "judge_evaluation_mean" in row else "evaluation_mean"
-        score = row[judge]
-        if score is not None and (self.best is None or score > self.best[judge]):
+        column = selector(row)
+        score = row[column]
+        if score is not None and (self.best is None or score > self.best[column]):
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
             self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
 

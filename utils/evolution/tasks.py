@@ -12,6 +12,7 @@ import numpy as np
 from utils.agent.rollouts import Job, Patience
 from utils.environments import get_spec
 from utils.run.config import Config
+from utils.run.summaries import EVALUATIONS
 from utils.system import seeding
 
 # Seeds of evaluations during training are from here to 2**32. They select the best mean. Training and `render_agent.py`
@@ -72,13 +73,10 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
     ]
 
 
-EVALUATIONS = ("evaluation", "dream_evaluation", "judge_evaluation")
-
-
 def evaluations(config: Config) -> list[str]:
-    """Where the mean is evaluated: in the real environment, in the dreams in which C learns, in those of a judge."""
-    dreamed = config.controller_environment == "dream"
-    return [*EVALUATIONS[: 1 + dreamed], *EVALUATIONS[2 : 2 + bool(config.controller_judge_run)]]
+    """The names of the evaluations of the mean: real episodes, dreams like those of training, dreams of the judge."""
+    used = {"real": True, "dream": config.controller_environment == "dream", "judge": config.controller_judge_run}
+    return [name for where, name in EVALUATIONS.items() if used[where]]
 
 
 def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]:
@@ -90,7 +88,7 @@ def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]
     mean: float32 (num_parameters,).
     where: one of `evaluations`.
     """
-    judged, steps = where == "judge_evaluation", get_spec(config.env_name).max_steps
+    judged, steps = where == EVALUATIONS["judge"], get_spec(config.env_name).max_steps
     count = config.controller_judge_episode if judged else config.controller_eval_episode
     jobs = [
         Job(
@@ -99,7 +97,7 @@ def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]
         )
         for episode in range(count)
     ]
-    if where != "evaluation":
+    if where != EVALUATIONS["real"]:
         return [Task(f"{where}_{count}", mean[None], jobs, steps, dreamed=True, judged=judged)]
     num_tasks = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_tasks) for i in range(num_tasks + 1)]

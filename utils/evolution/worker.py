@@ -46,8 +46,9 @@ class RolloutWorker:
 
         if task.judged not in self._evaluators:
             judge = judging_run(self._config, self._run) if task.judged else None
-            runs = [judge] if judge else dreaming_runs(self._config, self._run)
-            rnns = [load_rnn(self._config, run) for run in runs]
+            others = [judge] if judge else dreaming_runs(self._config, self._run)[1:]
+            rnns = [load_rnn(self._config, run) for run in others]
+            rnns = rnns if judge else [self._agent.rnn, *rnns]
             self._evaluators[task.judged] = DreamEvaluator(self._agent, self._run, rnns)
         return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps, task.anywhere)
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from utils.environments.spec import PublishedTemperature
 from utils.figures.style import FAINT, GREY, IN_THE_DREAM, OUTSIDE, figure, save
+from utils.run.summaries import EVALUATIONS
 
 _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the real environment"))
 
@@ -45,8 +46,7 @@ def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> N
     drawn, panels = figure(3.6 * len(rows) + 0.6, 4.4, 1, len(rows), sharey=True)
     for axes, row, points in zip(panels[0], rows, curves):
         for name, color, label in _CURVES:
-            prefix = "dream_evaluation" if name == "dream" else "evaluation"
-            _draw(axes, points, "generation", prefix, color, label)
+            _draw(axes, points, "generation", EVALUATIONS[name], color, label)
         axes.set_title(f"{row['run']}: {row['episodes']} episodes", fontsize=10)
         axes.set_xlabel("generation")
     panels[0, 0].set_ylabel("score of an episode, mean +- std")
@@ -67,19 +67,12 @@ def save_rounds(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
             (begin + row["minutes"]) / 2, 1.01, f"{row['round']}", ha="center", transform=axes.get_xaxis_transform()
         )
         for name, color, label in _CURVES:
-            prefix = "dream_evaluation" if name == "dream" else "evaluation"
             times = [begin + point["minutes"] for point in points]
-            axes.plot(times, [point[f"{prefix}_mean"] for point in points], "o-", color=color, ms=3, lw=1, alpha=0.6)
-            axes.errorbar(
-                row["minutes"],
-                row[f"{name}_mean"],
-                row[f"{name}_std"],
-                color=color,
-                fmt="D",
-                ms=7,
-                capsize=4,
-                label=f"{label}, C at the end of a round, +- std" if row["round"] == 1 else None,
-            )
+            means = [point[f"{EVALUATIONS[name]}_mean"] for point in points]
+            axes.plot(times, means, "o-", color=color, ms=3, lw=1, alpha=0.6)
+            shown = f"{label}, C at the end of a round, +- std" if row["round"] == 1 else None
+            score, std = row[f"{name}_mean"], row[f"{name}_std"]
+            axes.errorbar(row["minutes"], score, std, color=color, fmt="D", ms=7, capsize=4, label=shown)
         begin = row["minutes"]
     axes.set_title("round", fontsize=10, pad=18)
     axes.set_xlabel("minutes, all steps")

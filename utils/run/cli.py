@@ -8,6 +8,7 @@ python -m utils.run.cli config/doom_quickstart.yaml extra
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import time
@@ -39,6 +40,28 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--quiet", action="store_true", help="print errors only")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")
     return result
+
+
+def offer_overrides(parser: argparse.ArgumentParser, which: str) -> None:
+    """Shows in the help that a program, or a study of it, takes `key=value` as well. which: what these settings are."""
+    parser.usage = f"{parser.format_usage().removeprefix('usage: ').rstrip()} [key=value ...]"
+    parser.epilog = f"key=value: {which}"
+
+
+def overrides_apart() -> tuple[list[str], list[str]]:
+    """The words of the command line without `key=value`, for argparse, and the `key=value` alone.
+
+    Behind an option argparse would lose optional positionals, or take them for the option's values.
+    """
+    overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
+    return [word for word in sys.argv[1:] if word not in overrides], overrides
+
+
+def check_at_least_1(arguments: argparse.Namespace, *names: str) -> None:
+    """Raises `UsageError` if one of these options is given and below 1."""
+    for name in names:
+        if (value := getattr(arguments, name, None)) is not None and value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
 
 
 def _default_config() -> str:

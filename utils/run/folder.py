@@ -30,6 +30,8 @@ from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, locked, remove_leftovers, write_csv, write_json
 
+SAME_M = ("env_name", "z_size", "rnn_size", "rnn_num_mixture")  # keys that give M its shape
+
 
 class RunFolder:
     def __init__(self, path: Path):
@@ -69,6 +71,15 @@ class RunFolder:
         """Raises `UsageError` that names the script to run first, if an earlier step left no `path`."""
         if not path.exists():
             raise UsageError(f"{path} is missing: {why}; run `{self.command(step)}` first")
+
+    def require_same(self, setting: str, config: Config, *keys: str) -> None:
+        """Raises `UsageError` if this run, which `setting` of `config` names, has another value for one of the keys."""
+        theirs = self.read_config()
+        for key in keys:
+            if getattr(theirs, key) != getattr(config, key):
+                raise UsageError(
+                    f"{setting}: {self.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
+                )
 
     def require_vae(self) -> None:
         self.require(self.vae_weights, Step.VAE, "V is not trained yet")
@@ -178,12 +189,8 @@ def previous(config: Config) -> RunFolder | None:
             f"previous_run: {run.path} has the name of this run, exp_name: {config.exp_name}; draws are named by both: "
             "choose another exp_name"
         )
-    same = ("env_name", "z_size", "rnn_size", "rnn_num_mixture", "controller_inputs", "controller_bias")
-    for key in (*same, "held_out_fraction"):  # its held-out episodes have to stay held out
-        if getattr(theirs, key) != getattr(config, key):
-            raise UsageError(
-                f"previous_run: {run.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
-            )
+    # Its held-out episodes have to stay held out.
+    run.require_same("previous_run", config, *SAME_M, "controller_inputs", "controller_bias", "held_out_fraction")
     if run.has_rollouts() and theirs.num_episodes > config.num_episodes:
         raise UsageError(
             f"previous_run: {run.path} has {theirs.num_episodes} episodes, which are taken over; max_trials x "

@@ -12,7 +12,7 @@ from pathlib import Path
 from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import RunFolder, came_without_training, earlier, previous
+from utils.run.folder import SAME_M, RunFolder, came_without_training, earlier, previous
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import write_json
@@ -122,12 +122,7 @@ def judging_run(config: Config, run: RunFolder) -> RunFolder | None:
     if config.controller_judge_run is None:
         return None
     judge = RunFolder(Path(config.controller_judge_run))
-    theirs = judge.read_config()
-    for key in ("env_name", "z_size", "rnn_size", "rnn_num_mixture"):
-        if getattr(theirs, key) != getattr(config, key):
-            raise UsageError(
-                f"controller_judge_run: {judge.path} has {key}: {getattr(theirs, key)!r}, not {getattr(config, key)!r}"
-            )
+    judge.require_same("controller_judge_run", config, *SAME_M)
     _check_same_v("controller_judge_run", run, judge)
     return judge
 

@@ -3,38 +3,44 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.run import config as configuration
+from utils.run import summaries
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
-NEW = ("max_trials", "encoded_trials")  # of a later round: new episodes, beside those that it takes over
-SET = ("exp_name", "previous_run")  # of a later round, by `settings`
+SET = ("exp_name", "previous_run")  # of a later round, by `plan`
 
 
-def settings(files: Sequence[str], overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """The configuration file and the overrides of each round.
+class Round(NamedTuple):
+    file: str  # its configuration
+    overrides: list[str]
+    config: Config
+
+
+def plan(files: Sequence[str], overrides: Sequence[str]) -> list[Round]:
+    """What each round does.
 
     files: the configuration of each round.
     overrides: `key=value`, for all of them.
+    Raises `UsageError` if one of them is wrong.
     """
-    first = files[0]
+    rounds = [Round(files[0], list(overrides), configuration.load(files[0], overrides))]
+    first = before = rounds[0].config
     kept = [override for override in overrides if override.partition("=")[0] not in SET]
-    config = configuration.load(first, overrides)
-    name, processes, totals = config.exp_name, config.parallel_processes, {key: getattr(config, key) for key in NEW}
-    rounds = [(first, list(overrides))]
     for number, file in enumerate(files[1:], 2):
-        before = run_of(config)
-        mine = [f"exp_name={name}_{number}", f"previous_run={before.path}"]
-        config = configuration.load(file, [*kept, *mine])
-        totals["max_trials"] += config.max_trials
-        taken_over = 0 if config.vae_num_epoch else totals["encoded_trials"]  # series of the same V only
-        totals["encoded_trials"] = taken_over + config.encoded_trials
-        rounds.append((file, [*kept, *mine, *(f"{key}={total}" for key, total in totals.items())]))
-        if config.parallel_processes != processes:
-            raise UsageError(f"{file}: parallel_processes is another one than in {first}, and counts episodes")
+        mine = [*kept, f"exp_name={first.exp_name}_{number}", f"previous_run={run_of(before).path}"]
+        config = configuration.load(file, mine)
+        if config.parallel_processes != first.parallel_processes:
+            raise UsageError(f"{file}: parallel_processes is another one than in {files[0]}, and counts episodes")
+        taken_over = 0 if config.vae_num_epoch else before.encoded_trials  # series of the same V only
+        mine.append(f"max_trials={before.max_trials + config.max_trials}")
+        mine.append(f"encoded_trials={taken_over + config.encoded_trials}")
+        before = configuration.load(file, mine)
+        rounds.append(Round(file, mine, before))
     return rounds
 
 
@@ -77,12 +83,11 @@ def table(runs: list[RunFolder]) -> list[dict[str, float | str | None]]:
     rows: list[dict[str, float | str | None]] = []
     for number, (run, end) in enumerate(zip(runs, ends), 1):
         points, config = curve(run), run.read_config()
-        judged = [point for point in points if point.get("judge_evaluation_mean") is not None]
-        chosen = max(judged, key=lambda point: point["judge_evaluation_mean"] or 0) if judged else points[-1]
+        chosen = summaries.chosen(points)
         episodes = config.num_episodes + config.num_encoded
         row: dict[str, float | str | None] = {"round": number, "run": run.path.name, "episodes": episodes}
         row |= {"minutes": round(end, 1), "generation": chosen["generation"]}
-        for ours, theirs in {"dream": "dream_evaluation", "judge": "judge_evaluation", "real": "evaluation"}.items():
-            row |= {f"{ours}_{what}": chosen.get(f"{theirs}_{what}") for what in ("mean", "std")}
+        for where in ("dream", "judge", "real"):
+            row |= {f"{where}_{what}": chosen.get(f"{summaries.EVALUATIONS[where]}_{what}") for what in ("mean", "std")}
         rows.append(row)
     return rows

@@ -10,6 +10,27 @@ STATISTICS: dict[str, Callable] = {"mean": np.mean, "std": np.std, "min": np.min
 IN_WORDS = {"reward": "reward", "done": "end"}  # what M predicts
 
 
+# Prefixes in C's log, by where the mean was evaluated.
+EVALUATIONS = {"real": "evaluation", "dream": "dream_evaluation", "judge": "judge_evaluation"}
+
+
+def selector(row: dict) -> str:
+    """The column of C's log by which the best mean is chosen. row: any of the log."""
+    return "judge_evaluation_mean" if "judge_evaluation_mean" in row else "evaluation_mean"
+
+
+def chosen(rows: list[dict]) -> dict:
+    """The row of C's log of the mean that is C. rows: with at least one evaluation.
+
+    Real scores choose none that learned in dreams: without a judge, C is then the last mean.
+    """
+    evaluated = [row for row in rows if row["evaluation_mean"] is not None]
+    column = selector(evaluated[-1])
+    if column == "evaluation_mean" and "dream_evaluation_mean" in evaluated[-1]:
+        return evaluated[-1]
+    return max(evaluated, key=lambda row: row[column])
+
+
 def of_vae(row: dict[str, float | None]) -> str:
     """row: the last row of V's log."""
     return f"held-out squared error of a frame {row['held_out_reconstruction']:.1f}, KL {row['held_out_kl']:.1f} nats"
@@ -26,21 +47,20 @@ def of_rnn(row: dict[str, float | None], predicts: str) -> str:
 def of_controller(rows: list[dict], episodes: int) -> str:
     """rows: C's log, with at least one evaluation. Says which score selected the controller."""
     evaluated = [row for row in rows if row["evaluation_mean"] is not None]
-    judged = evaluated[-1].get("judge_evaluation_mean") is not None
-    selector = "judge_evaluation_mean" if judged else "evaluation_mean"
-    best, last = max(evaluated, key=lambda row: row[selector]), evaluated[-1]
+    best, last, column = chosen(rows), evaluated[-1], selector(evaluated[-1])
+    judged = column == "judge_evaluation_mean"
 
     def score(row: dict) -> str:
         return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
 
-    if last.get("dream_evaluation_mean") is not None and not judged:
+    if "dream_evaluation_mean" in last and not judged:
         return f"the last mean of the population, {score(last)}, in {episodes} real episodes, which select nothing"
     if len(evaluated) == 1:
         return f"mean of the population {score(best)}, its only evaluation, in {episodes} episodes"
     if judged:
         return (
             f"mean of the population {score(best)}, in {episodes} episodes that did not select it: the best of "
-            f"{len(evaluated)} in the dream of another M, {best[selector]:.1f}"
+            f"{len(evaluated)} in the dream of another M, {best[column]:.1f}"
         )
     return (
         f"mean of the population {score(best)}, the best of {len(evaluated)} evaluations in the same {episodes} "
