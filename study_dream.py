@@ -7,10 +7,11 @@ never select it.
 
 `quality` compares M with predictions without it, which are fitted on the run's training episodes. A shipped agent has
 no episodes: `quality --driven N` plays new ones, and shows M alone. `ends` is for runs whose M predicts the end: what
-it expects before held-out deaths, how often it is right, how long lives are in the game and in dreams.
+it expects before held-out deaths, how often it is right, how long lives are in the game and in dreams, and how well
+what C reads foretells a death.
 
 writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
-ends_where.csv, ends_calibration.csv, ends_lives.csv, ends.png;
+ends_where.csv, ends_calibration.csv, ends_lives.csv, ends_foresight.csv, ends.png;
 into the last RUN's: iterations.csv, .png
 
 examples
@@ -112,7 +113,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     from utils.agent.agent import Agent
     from utils.agent.checkpoints import load_checked_controller
     from utils.data.sequences import split_series
-    from utils.dreams import ends
+    from utils.dreams import ends, foresight
     from utils.figures.ends import save_ends
     from utils.run import episodes
 
@@ -125,15 +126,15 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     held_out = ends.expected(agent, series)
     lives, dreams = ends.lives(agent, run, parameters, arguments.episodes, arguments.steps or agent.spec.max_steps)
     tables = {"where": ends.where_table(held_out, dreams), "calibration": ends.calibration_table(held_out)}
-    tables["lives"] = lives
+    tables |= {"lives": lives, "foresight": foresight.foresight_table(agent, series)}
+    tables = {name: rows for name, rows in tables.items() if rows}  # few games may hold no death
     for rows in tables.values():
         print(*(f"{name:>14}" for name in rows[0]))
         for row in rows:
             print(*(f"{value:>14.4g}" if isinstance(value, float | int) else f"{value:>14}" for value in row.values()))
     ends.save(tables, folder)
-    save_ends(
-        *held_out, tables["calibration"], lives, f"{run.path.name}: what M expects of the end", folder / "ends.png"
-    )
+    title = f"{run.path.name}: what M expects of the end"
+    save_ends(*held_out, tables["calibration"], lives, tables.get("foresight", []), title, folder / "ends.png")
     print(f"tables {folder}/ends_*.csv, picture {folder / 'ends.png'}")
 
 

@@ -15,7 +15,7 @@ from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_checked_controller
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
-from utils.dreams import ends
+from utils.dreams import ends, foresight
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.run import config as configuration
@@ -117,6 +117,13 @@ def test_what_m_expects_of_the_end_is_sorted_by_what_came():
     assert table[-1]["expected"] == pytest.approx(0.55)
 
 
+def test_the_area_under_the_roc_curve_counts_pairs():
+    rng = np.random.default_rng(0)
+    scores, positive = rng.integers(0, 12, 200).astype(float), rng.random(200) < 0.3
+    pairs = scores[positive][:, None] - scores[~positive][None]
+    assert foresight.area_under_roc(scores, positive) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+
+
 def test_the_same_five_steps_and_films_do_doom(tmp_path):
     for script in SCRIPTS:
         run_step = step if script.startswith("05") else step_here
@@ -150,6 +157,10 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert [row["policy"] for row in rows] == ["still", "left", "right", "random", "held out", "C"]
     assert all(1 <= float(row[name]) <= 30 for row in rows for name in ("real_mean", "dream_1_mean"))
     assert (folder.path / "dream/ends.png").stat().st_size > 10_000
+    rows = foresight.foresight_table(agent, series)
+    died = sum(episode.done[-1] for episode in series)
+    assert [(row["within"], row["steps"]) for row in rows] == [(n, n * died) for n in foresight.HORIZONS]
+    assert all(0 < row[name] < 1 for row in rows for name in ("z", "mu", "h", "z and h"))
     for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
         evaluator = DreamEvaluator(agent, folder)  # copies the weights

@@ -11,10 +11,14 @@ SHOWN = 60  # steps before death
 
 
 def save_ends(
-    probability: np.ndarray, left: np.ndarray, calibration: list[dict], lives: list[dict], title: str, path: Path
-) -> None:
-    """probability, left: of held-out steps, as `utils.dreams.ends.Expected`. The tables are from there as well."""
-    drawn, ((before, reliable, lived),) = figure(13, 4.2, 1, 3)
+    probability: np.ndarray, left: np.ndarray, calibration: list[dict], lives: list[dict], foresight: list[dict],
+    title: str, path: Path,
+) -> None:  # fmt: skip
+    """probability, left: of held-out steps, as `utils.dreams.ends.Expected`. The tables are from there as well.
+
+    foresight: of `utils.dreams.foresight`.
+    """
+    drawn, ((before, reliable), (lived, foretold)) = figure(11, 8, 2, 2)
     steps = [step for step in range(SHOWN + 1) if (left == step).any()]
     quantiles = np.array([np.quantile(probability[left == step], (0.1, 0.5, 0.9)) for step in steps]).reshape(-1, 3)
     before.fill_between(steps, quantiles[:, 0], quantiles[:, 2], color=OUTSIDE, alpha=0.2, label="10 to 90 % of games")
@@ -41,5 +45,12 @@ def save_ends(
     lived.set_xticks(range(len(lives)), [row["policy"] for row in lives])
     lived.set(ylabel="steps lived, mean +- std", title="how long each policy lives")
     lived.legend(fontsize=8)
+
+    for name in list(foresight[0])[2:] if foresight else ():
+        foretold.plot([row["within"] for row in foresight], [row[name] for row in foresight], "o-", label=name)
+    foretold.set(xlabel="death comes within so many steps", ylabel="area under the ROC curve", ylim=(0.45, 1))
+    foretold.set_title("how well a linear function of what C reads foretells it")
+    foretold.axhline(0.5, color="black", lw=0.8, ls=":", label="chance")
+    foretold.legend(fontsize=8)
     drawn.suptitle(title)
     save(drawn, path)
