@@ -1,5 +1,6 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
 # make demo         set up and score the agent that ships, which has learned for longer   (AGENT=pretrained/doom: Doom)
+# make pages        docs/dream/: pages on which to act in the dreams of the agents that ship
 # make install      set up alone, for what you run yourself: source .venv/bin/activate   (TENSORFLOW=gpu: for NVIDIA)
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
@@ -16,7 +17,7 @@ VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 # All that runs here is .venv's: these would have Python or pip look, or install, elsewhere.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
 
-.PHONY: quickstart demo install test benchmark lint clean FORCE
+.PHONY: quickstart demo pages install test benchmark lint clean FORCE
 
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' extra) && \
@@ -32,12 +33,22 @@ quickstart: $(VENV)/.installed
 	set +x && echo && \
 	echo "film            $$run/videos/agent.webp" && \
 	echo "scores          $$run/score.json" && \
-	echo "all of it       $$run/report.html"
+	echo "all of it       $$run/report.html" && \
+	echo "act in a dream  $$run/dream.html"
 
 demo: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(AGENT)/config.yaml' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
 	$(VENV)/bin/python render_agent.py '$(AGENT)'
+
+pages: $(VENV)/.installed
+	@mkdir -p docs/dream && echo '<!doctype html><meta charset="utf-8"><title>Dreams</title>' > docs/dream/index.html
+	@for agent in pretrained/*; do name=$$(basename "$$agent") && \
+	  $(VENV)/bin/python -m utils.figures "$$agent" dream_page && \
+	  mv "$$agent/dream.html" "docs/dream/$$name.html" && \
+	  echo "<p><a href=\"$$name.html\">$$name</a></p>" >> docs/dream/index.html || exit; \
+	done
+	@echo "all of them     docs/dream/index.html"
 
 install: $(VENV)/.installed
 

@@ -1,43 +1,67 @@
-"""The page that dreams in a browser: its JavaScript against TensorFlow."""
+"""The page that dreams in a browser: its JavaScript against TensorFlow, and itself in a browser."""
 
 import json
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.dream import DreamModel
 from models.vae import build_vae
-from tests.helpers import ROOT
+from tests.helpers import ROOT, call_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_controller
-from utils.dreams.noise import DreamNoise
+from utils.dreams.noise import DreamNoise, InitialLatents
 from utils.figures.dream_page import page_weights
 from utils.run.folder import RunFolder
 
-STEPS = 50
+STEPS, TEMPERATURE = 50, 1.3
+# How far draws of z lie from M's mixture, on average over the steps that it makes at this temperature.
+SPREAD = """
+const [temperature, steps] = arguments, slider = document.getElementById("temperature");
+slider.value = temperature;
+slider.dispatchEvent(new Event("input"));
+let sum = 0;
+for (let t = 0; t < steps; t++) {
+  document.getElementById("single").click();
+  world.dream.z.forEach((z, dimension) => {
+    sum += Math.min(...world.memory.mixture(dimension, temperature).map(({ mu }) => Math.abs(z - mu)));
+  });
+}
+return sum / steps / world.dream.z.length;
+"""
+
+COUNT_HIDDEN = """
+window.hidden = { times: 0, steps: 0 };
+document.addEventListener("visibilitychange", () => (hidden.times += document.hidden));
+const { dream } = world, step = dream.step;
+dream.step = (...given) => {
+  hidden.steps += document.hidden;
+  return step.apply(dream, given);
+};
+"""
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js: https://nodejs.org")
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
 @pytest.mark.parametrize("name", ["carracing"])
 def test_a_dream_of_the_page_is_that_of_tensorflow(name, tmp_path):
     run = RunFolder(ROOT / "pretrained" / name)
     config = run.read_config()
     agent, (parameters, _) = Agent(config, run), load_controller(config, run)
-    with np.load(run.starts) as file:
-        starts = file["mu"], file["logvar"]
-    weights = page_weights(agent.vae, agent.rnn, agent.controller, parameters, starts)
+    weights = page_weights(agent.vae, agent.rnn, agent.controller, parameters)
     decode = build_vae(config.z_size).decode  # in float32
     for model, trained in (decode, agent.vae.decode), (agent.rnn, agent.rnn):  # rounded as the page's are
         model.set_weights([weight.astype(np.float16).astype(np.float32) for weight in trained.get_weights()])
     parameters = parameters.astype(np.float16).astype(np.float32)
 
-    noise, z = DreamNoise(0), starts[0][0]
+    noise, z = DreamNoise(0), InitialLatents(run, config.z_size).mu[0]
     uniform, normal = noise.draw(STEPS, config.z_size)
     given = {
         "arrays": {name: array.shape for name, array in weights.items()}, "num_mixture": config.rnn_num_mixture,
-        "predicts": agent.spec.predicts, "inputs": list(agent.controller.inputs), "temperature": 1.3,
+        "predicts": agent.spec.predicts, "inputs": list(agent.controller.inputs), "temperature": TEMPERATURE,
         "activations": agent.controller.activations, "z": z.tolist(), "uniform": uniform.tolist(),
         "normal": normal.tolist(),
     }  # fmt: skip
@@ -48,13 +72,85 @@ def test_a_dream_of_the_page_is_that_of_tensorflow(name, tmp_path):
 
     model = DreamModel(agent.rnn, agent.spec.predicts)
     state = model.begin(z[None])
+    assert len(dreamed["steps"]) == STEPS
     for t, step in enumerate(dreamed["steps"]):
         features = agent.controller.features(z=state.z, h=state.h, c=state.c)
         action = agent.controller.act(parameters[None], features[None])[0]
-        state, told, _ = model.step(state, action, np.float32(1.3), uniform[t][None], normal[t][None])
+        state, reward, _ = model.step(state, action, np.float32(TEMPERATURE), uniform[t][None], normal[t][None])
         picture = decode(state.z, training=False)
         for part, expected in (
-            ("action", action), ("z", state.z), ("h", state.h), ("c", state.c), ("told", told), ("picture", picture),
+            ("action", action), ("z", state.z), ("h", state.h), ("c", state.c), ("told", reward), ("picture", picture),
         ):  # fmt: skip
             np.testing.assert_allclose(np.ravel(step[part]), np.ravel(expected), atol=1e-3, err_msg=f"{part} at {t}")
-    print(dreamed["per_second"], "steps/s")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    run = Path(shutil.copytree(ROOT / "pretrained/carracing", tmp_path_factory.mktemp("page") / "carracing"))
+    done = call_here("utils.figures", run, "dream_page")
+    assert done.returncode == 0, done.stderr
+    assert f"dream_page: {run / 'dream.html'}" in done.stdout
+    return run / "dream.html"
+
+
+@pytest.fixture
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs Chromium and its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in "headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run":
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    browser.set_page_load_timeout(60)
+    yield browser
+    browser.quit()
+
+
+def test_the_page_dreams_in_a_browser(page, browser, tmp_path):
+    assert page.stat().st_size < 16_000_000
+    browser.get(page.as_uri())
+    body, bars = (browser.find_element("css selector", name) for name in ("body", "#bars"))
+
+    def steps() -> int:
+        return int(body.get_attribute("data-steps"))
+
+    def until(condition, seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    until(lambda: steps() > 20)
+    assert body.get_attribute("data-hands") == "controller"
+
+    from selenium.webdriver import ActionChains, Keys
+
+    ActionChains(browser).key_down(Keys.ARROW_LEFT).perform()
+    until(lambda: "steer -1.00" in " ".join(bars.text.split()))
+    ActionChains(browser).key_up(Keys.ARROW_LEFT).perform()
+    until(lambda: "steer 0.00" in " ".join(bars.text.split()))
+    assert body.get_attribute("data-hands") == "person"
+    ActionChains(browser).send_keys("m").perform()
+    until(lambda: body.get_attribute("data-hands") == "controller")
+
+    browser.execute_script(COUNT_HIDDEN)
+    shown = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    time.sleep(0.5)
+    browser.switch_to.window(shown)
+    until(lambda: browser.execute_script("return !document.hidden"))
+    assert browser.execute_script("return [hidden.times, hidden.steps]") == [1, 0]
+    cool, hot = (browser.execute_script(SPREAD, temperature, 20) for temperature in (0.1, 3))
+    assert hot > 3 * cool
+    stopped = steps()
+    time.sleep(0.3)
+    assert steps() == stopped  # single steps pause it
+
+    browser.set_window_size(390, 844)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    browser.save_screenshot(str(tmp_path / "page.png"))
+    assert browser.get_log("browser") == []

@@ -19,11 +19,11 @@ class InitialLatents:
         run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
         try:
             with np.load(run.starts, allow_pickle=False) as file:
-                self._mu, self._logvar = file["mu"], file["logvar"]
+                self.mu, self.logvar = file["mu"], file["logvar"]
         except UNREADABLE as error:
             raise UsageError(f"{run.starts} is truncated, damaged or foreign ({error}); delete it") from None
-        for name, array in (("mu", self._mu), ("logvar", self._logvar)):
-            if array.shape != (len(self._mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
+        for name, array in (("mu", self.mu), ("logvar", self.logvar)):
+            if array.shape != (len(self.mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
                 raise UsageError(
                     f"{run.starts}: {name} is {array.dtype} {array.shape}, not finite float32 (episodes, {z_size}); "
                     f"delete it and run `{run.command(Step.SERIES)}` again"
@@ -31,9 +31,9 @@ class InitialLatents:
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """z of one of the frames, float32 (z_size,), drawn from its mu and logvar."""
-        chosen = rng.integers(len(self._mu))
-        noise = rng.standard_normal(self._mu.shape[1], np.float32)
-        return np.asarray(sample_z(self._mu[chosen], self._logvar[chosen], noise))
+        chosen = rng.integers(len(self.mu))
+        noise = rng.standard_normal(self.mu.shape[1], np.float32)
+        return np.asarray(sample_z(self.mu[chosen], self.logvar[chosen], noise))
 
 
 def dream_masks(noises: "list[DreamNoise]", config: Config) -> np.ndarray | None:

@@ -1,16 +1,18 @@
 """Draw what a run has learned, figure by figure and on one page.
 
 RUN is a run folder (runs/<exp_name>). Without NAMEs it draws every figure that the finished steps allow, and
-the page RUN/report.html with all of them in one file.
+the page RUN/report.html with all of them in one file. `dream_page` is no picture but a page, RUN/dream.html: the dream
+of the run in a browser, where C or you act.
 
 reads   runs/<exp_name>: whatever exists
-writes  runs/<exp_name>/figures/NAME.png, and report.html
+writes  runs/<exp_name>/figures/NAME.png, report.html and dream.html
 
 examples
   python -m utils.figures runs/quickstart
   python -m utils.figures runs/quickstart traversal prior
   python -m utils.figures runs/quickstart mixture --dimension 7
   python -m utils.figures runs/quickstart ways --episodes 25
+  python -m utils.figures pretrained/carracing dream_page
 """
 
 import argparse
@@ -50,17 +52,20 @@ def main() -> None:
         raise UsageError(f"--dimension {arguments.dimension}: 0 to {config.z_size - 1} are there")
     compute.start_tensorflow()
     from utils.figures.catalogue import FIGURES
+    from utils.figures.dream_page import save_dream_page
     from utils.figures.inputs import FigureInputs
     from utils.figures.report import save_report
 
+    draw = {name: (figure.save, run.figures / f"{name}.png") for name, figure in FIGURES.items()}
+    draw["dream_page"] = save_dream_page, run.dream_page
     for name in arguments.names:
-        if name not in FIGURES:
-            raise UsageError(f"{name}: no such figure; there are {', '.join(FIGURES)}")
+        if name not in draw:
+            raise UsageError(f"{name}: no such figure; there are {', '.join(draw)}")
     inputs = FigureInputs(run, arguments.episodes, arguments.dimension)
-    for name in arguments.names or FIGURES:
-        path = run.figures / f"{name}.png"
+    for name in arguments.names or draw:
+        save, path = draw[name]
         try:
-            FIGURES[name].save(inputs, path)
+            save(inputs, path)
         except UsageError as error:
             if arguments.names:
                 raise

@@ -89,6 +89,7 @@ def _overview(run: RunFolder, config: Config) -> str:
     return (
         f'<table><tr><th>step</th><th class="number">time</th><th>result</th></tr>{cells}{total}</table>'
         + _scores(run)
+        + ('<p><a href="dream.html">The dream, to act in</a></p>' if run.dream_page.exists() else "")
         + _settings(config, None)
     )
 

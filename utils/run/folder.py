@@ -7,7 +7,7 @@ runs/<exp_name>/
   series/                episode_00000.npz, played_00000.npz ...: mu, logvar, action, reward, done; starts.npz
   rnn/                   rnn.weights.h5, training state, log
   controller/            best.npz, mean.npz, log.csv, earlier.csv, learning curve, resume state
-  figures/, report.html  from `python -m utils.figures`
+  figures/, report.html, dream.html  from `python -m utils.figures`
   dream/                 from study_dream.py
   videos/
   */source.json          fingerprints of what a step worked from
@@ -42,7 +42,7 @@ class RunFolder:
         self.rnn_weights = self.rnn / "rnn.weights.h5"
         self.starts = self.series / "starts.npz"
         self.earlier = self.controller / "earlier.csv"
-        self.figures, self.report = path / "figures", path / "report.html"
+        self.figures, self.report, self.dream_page = path / "figures", path / "report.html", path / "dream.html"
 
     def rollout(self, index: int) -> Path:
         return self.rollouts / f"episode_{index:05d}.npz"

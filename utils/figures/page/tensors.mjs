@@ -20,13 +20,8 @@ export function dense(x, kernel, bias, out) {
 
 /** out += x times kernel, (inputs, outputs). */
 export function addProduct(x, kernel, out) {
-  const width = out.length;
-  for (let i = 0; i < x.length; i++) {
-    const value = x[i];
-    if (value === 0) continue;
-    const row = i * width;
-    for (let j = 0; j < width; j++) out[j] += value * kernel[row + j];
-  }
+  const count = nonZero(x, 0, x.length);
+  addRows(count, x, 0, kernel, 0, out.length, out.length, out, 0);
 }
 
 /**
@@ -38,22 +33,54 @@ export function addProduct(x, kernel, out) {
 export function transposedConvolution(x, size, kernel, kernelSize, bias, out) {
   const filters = bias.length;
   const channels = x.length / (size * size);
-  const outputSize = 2 * (size - 1) + kernelSize;
+  const width = (2 * (size - 1) + kernelSize) * filters;
   const piece = kernelSize * filters;
   for (let i = 0; i < out.length; i += filters) out.set(bias, i);
-  for (let row = 0, i = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      const corner = (2 * row * outputSize + 2 * column) * filters;
-      for (let channel = 0; channel < channels; channel++, i++) {
-        const value = x[i];
-        if (value === 0) continue; // every second number or so, after a ReLU
-        let weight = channel * kernelSize * piece;
-        for (let k = 0; k < kernelSize; k++) {
-          const at = corner + k * outputSize * filters;
-          for (let j = 0; j < piece; j++) out[at + j] += value * kernel[weight++];
-        }
+  for (let row = 0, first = 0; row < size; row++) {
+    for (let column = 0; column < size; column++, first += channels) {
+      const count = nonZero(x, first, channels);
+      for (let k = 0; k < kernelSize; k++) {
+        const at = (2 * row + k) * width + 2 * column * filters;
+        addRows(count, x, first, kernel, k * piece, kernelSize * piece, piece, out, at);
       }
     }
+  }
+}
+
+let active = new Int32Array(1024); // places of the numbers that are not 0: one in three, after a ReLU
+
+/** Writes down where x is not 0, from `first` on. Returns how many there are. */
+function nonZero(x, first, length) {
+  if (active.length < length) active = new Int32Array(length);
+  let count = 0;
+  for (let i = 0; i < length; i++) if (x[first + i] !== 0) active[count++] = i;
+  return count;
+}
+
+/**
+ * out[at + j] += the sum over active i of x[first + i] * kernel[offset + i * stride + j], for j below `length`.
+ *
+ * Four at a time, so that `out` is read and written once for four products: this takes half the time.
+ */
+function addRows(count, x, first, kernel, offset, stride, length, out, at) {
+  let n = 0;
+  for (; n + 4 <= count; n += 4) {
+    const a = x[first + active[n]];
+    const b = x[first + active[n + 1]];
+    const c = x[first + active[n + 2]];
+    const d = x[first + active[n + 3]];
+    const p = offset + active[n] * stride;
+    const q = offset + active[n + 1] * stride;
+    const r = offset + active[n + 2] * stride;
+    const s = offset + active[n + 3] * stride;
+    for (let j = 0; j < length; j++) {
+      out[at + j] += a * kernel[p + j] + b * kernel[q + j] + c * kernel[r + j] + d * kernel[s + j];
+    }
+  }
+  for (; n < count; n++) {
+    const value = x[first + active[n]];
+    const p = offset + active[n] * stride;
+    for (let j = 0; j < length; j++) out[at + j] += value * kernel[p + j];
   }
 }
 

@@ -49,15 +49,15 @@ export class Memory {
     return this.gates.length / 4;
   }
 
-  /** Reads a step and changes h and c. Returns the prediction: the reward, or the logit of the end. */
-  step(inputs, h, c) {
+  /** Reads a step and changes h and c. Returns the prediction: the reward, or the logit of the end. mask: of h. */
+  step(inputs, h, c, mask) {
     const { gates, outputs, units, weights } = this;
     dense(inputs, weights.lstm_kernel, weights.lstm_bias, gates);
     addProduct(h, weights.lstm_recurrent_kernel, gates);
     for (let i = 0; i < units; i++) {
       const remembered = sigmoid(gates[units + i]) * c[i];
       c[i] = remembered + sigmoid(gates[i]) * Math.tanh(gates[2 * units + i]);
-      h[i] = sigmoid(gates[3 * units + i]) * Math.tanh(c[i]);
+      h[i] = sigmoid(gates[3 * units + i]) * Math.tanh(c[i]) * (mask ? mask[i] : 1);
     }
     dense(h, weights.mdn_kernel, weights.mdn_bias, outputs);
     return outputs[outputs.length - 1];
@@ -131,11 +131,13 @@ export class Dream {
     this.inputs = new Float32Array(memory.weights.lstm_kernel.length / (4 * memory.units));
   }
 
-  begin(z) {
+  /** mask: what h is multiplied by at each step of this dream, if it has dropout. */
+  begin(z, mask = null) {
     const { units } = this.memory;
     this.z = Float32Array.from(z);
     this.h = new Float32Array(units);
     this.c = new Float32Array(units);
+    this.mask = mask;
     this.rewardOrDone = 0;
     this.steps = 0;
     this.score = 0;
@@ -148,7 +150,7 @@ export class Dream {
     inputs.set(z);
     inputs.set(action, z.length);
     inputs[inputs.length - 1] = this.rewardOrDone;
-    const prediction = memory.step(inputs, this.h, this.c);
+    const prediction = memory.step(inputs, this.h, this.c, this.mask);
     memory.sample(temperature, noise.uniform, noise.normal, z);
     this.steps += 1;
     if (this.predicts === "reward") {
