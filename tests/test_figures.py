@@ -41,7 +41,8 @@ def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     page = (run / "report.html").read_text()
     embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}
     assert {(run / "figures" / f"{name}.png").read_bytes() for name in FIGURES} <= embedded
-    assert not re.search(r"(src|href)=\"(?!data:)", page)  # nothing from anywhere else
+    assert re.findall(r"(?:src|href)=\"(?!data:)([^\"]*)", page) == ["dream.html"]  # nothing from anywhere else
+    assert "://" not in (run / "dream.html").read_text()
     assert "controller_num_generation" in page
     timings = json.loads((run / "timings.json").read_text())
     assert sorted(timings) == ["1", "2", "3", "4", "5"]

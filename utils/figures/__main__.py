@@ -11,6 +11,8 @@ examples
   python -m utils.figures runs/quickstart
   python -m utils.figures runs/quickstart traversal prior
   python -m utils.figures runs/quickstart mixture --dimension 7
+  python -m utils.figures runs/quickstart grid --dimensions 4 7
+  python -m utils.figures runs/quickstart frames --episode 12 --start 100
   python -m utils.figures runs/quickstart ways --episodes 25
   python -m utils.figures pretrained/carracing dream_page
 """
@@ -18,6 +20,8 @@ examples
 import argparse
 import sys
 from pathlib import Path
+
+import numpy as np
 
 if not __package__:  # called by its path: Python then looks for modules in this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
@@ -43,13 +47,25 @@ def main() -> None:
     parser.add_argument(
         "--dimension", type=int, metavar="D", help="dimension of z for `mixture` (the most telling one)"
     )
+    parser.add_argument(
+        "--dimensions", type=int, nargs=2, metavar="D", help="dimensions of z for `grid` (the two most telling ones)"
+    )
+    parser.add_argument(
+        "--episode", type=int, metavar="N", help="the episode to show (the held-out one with the most reward)"
+    )
+    parser.add_argument("--start", type=int, metavar="STEP", help="where `frames` begins (at a turn with rewards)")
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         raise UsageError(f"--episodes {arguments.episodes}: at least 1 is needed")
     run = RunFolder(arguments.run)
     config = run.read_config()
-    if arguments.dimension is not None and not 0 <= arguments.dimension < config.z_size:
-        raise UsageError(f"--dimension {arguments.dimension}: 0 to {config.z_size - 1} are there")
+    for option in "dimension", "dimensions":
+        given = getattr(arguments, option)
+        for dimension in [] if given is None else np.atleast_1d(given):
+            if not 0 <= dimension < config.z_size:
+                raise UsageError(f"--{option} {dimension}: 0 to {config.z_size - 1} are there")
+    if arguments.start is not None and arguments.start < 0:
+        raise UsageError(f"--start {arguments.start}: steps are counted from 0")
     compute.start_tensorflow()
     from utils.figures.catalogue import FIGURES
     from utils.figures.dream_page import save_dream_page
@@ -61,7 +77,9 @@ def main() -> None:
     for name in arguments.names:
         if name not in draw:
             raise UsageError(f"{name}: no such figure; there are {', '.join(draw)}")
-    inputs = FigureInputs(run, arguments.episodes, arguments.dimension)
+    inputs = FigureInputs(
+        run, arguments.episodes, arguments.dimension, arguments.dimensions, arguments.episode, arguments.start
+    )
     for name in arguments.names or draw:
         save, path = draw[name]
         try:

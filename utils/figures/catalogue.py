@@ -23,7 +23,7 @@ class Figure(NamedTuple):
 
 
 def _frames(inputs: FigureInputs, path: Path) -> None:
-    save_frames(inputs.rollout, inputs.spec, path)
+    save_frames(inputs.rollout, inputs.spec, inputs.start, path)
 
 
 def _reconstructions(inputs: FigureInputs, path: Path) -> None:
@@ -54,6 +54,10 @@ def _rnn_losses(inputs: FigureInputs, path: Path) -> None:
 
 def _traversal(inputs: FigureInputs, path: Path) -> None:
     vision.save_traversal(inputs.codec, *inputs.latents, path)
+
+
+def _grid(inputs: FigureInputs, path: Path) -> None:
+    vision.save_grid(inputs.codec, *inputs.latents, inputs.dimensions, path)
 
 
 def _prior(inputs: FigureInputs, path: Path) -> None:
@@ -122,6 +126,7 @@ FIGURES = {
         "What each number of z means: one changes, the others stay. The most telling ones come first.",
         _traversal,
     ),
+    "grid": Figure(Step.VAE, "Two numbers of z against each other, the others as they usually are.", _grid),
     "prior": Figure(Step.VAE, "Reconstructions of random z. If they look real, dreams can look real.", _prior),
     "rnn_losses": Figure(Step.RNN, "How M learned. The dots are held-out episodes.", _rnn_losses),
     "mixture": Figure(

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import Sheet, save
 from utils.run.episodes import Rollout
 
-FIRST, COUNT, COLUMNS, SIDE, GAP = 40, 40, 10, 128, 14
+COUNT, COLUMNS, SIDE, GAP = 40, 10, 128, 14
+HELD = 10  # steps over which an action is averaged, so that a turn counts and a twitch does not
 
 
-def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
-    """Frames 40 to 79 of an episode (the chapter shows 40 to 59), or the last ones of a shorter one."""
+def save_frames(rollout: Rollout, spec: EnvironmentSpec, start: int | None, path: Path) -> None:
+    """Forty frames of an episode from step `start` on, or by default where much happens. Chapter, figure 12-5."""
     obs, action, reward = rollout.obs, rollout.action, rollout.reward
-    first = max(0, min(FIRST, len(obs) - COUNT))
+    first = max(0, min(_eventful(action, reward) if start is None else start, len(obs) - COUNT))
     steps = range(first, min(first + COUNT, len(obs)))
     names = spec.action_names
     height = SIDE + 24 + 17 * len(names) + 12
@@ -38,6 +41,19 @@ def save_frames(rollout: Rollout, spec: EnvironmentSpec, path: Path) -> None:
         sheet.text(x + SIDE, y, _signed(reward[t], 1), 11, anchor="ra")
         sheet.bar(x + 46, y + 5, 40, float(reward[t]) / largest)
     save(sheet, path)
+
+
+def _eventful(action: np.ndarray, reward: np.ndarray) -> int:
+    """The first of COUNT steps with a turn, among those with nearly the most reward.
+
+    action: (steps, action_size). reward: (steps,).
+    """
+    if len(reward) <= COUNT:
+        return 0
+    gained = np.convolve(reward, np.ones(COUNT), "valid")
+    turned = np.abs(np.convolve(action[:, 0], np.ones(HELD) / HELD, "same"))
+    most = np.lib.stride_tricks.sliding_window_view(turned, COUNT).max(axis=1)
+    return int(np.where(gained >= gained.min() + 0.8 * np.ptp(gained), most, -1.0).argmax())
 
 
 def _signed(value: float, digits: int) -> str:

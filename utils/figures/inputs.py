@@ -16,6 +16,7 @@ from utils.run.episodes import Rollout, Series
 from utils.run.folder import RunFolder
 from utils.run.provenance import check_agent, check_rnn
 from utils.run.steps import Step
+from utils.system.errors import UsageError
 
 MAX_FRAMES = 1000  # held-out frames for figures of V
 
@@ -25,12 +26,19 @@ class FigureInputs:
 
     num_episodes: how many C plays.
     dimension: of z, for `mixture`. The most telling one if it is None.
+    dimensions: of z, for `grid`. The two most telling ones if it is None.
+    episode: the number of the episode that is shown. The held-out one with the most reward if it is None.
+    start: the step at which `frames` begins. One with much to see if it is None.
     """
 
-    def __init__(self, run: RunFolder, num_episodes: int = 100, dimension: int | None = None):
+    def __init__(
+        self, run: RunFolder, num_episodes: int = 100, dimension: int | None = None,
+        dimensions: tuple[int, int] | None = None, episode: int | None = None, start: int | None = None,
+    ):  # fmt: skip
         self.run, self.config = run, run.read_config()
         self.spec = get_spec(self.config.env_name)
-        self.num_episodes, self.dimension = num_episodes, dimension
+        self.num_episodes, self.dimension, self.dimensions = num_episodes, dimension, dimensions
+        self._episode, self.start = episode, start
 
     @cached_property
     def codec(self) -> FrameCodec:
@@ -61,8 +69,13 @@ class FigureInputs:
 
     @cached_property
     def rollout(self) -> Rollout:
-        """The held-out episode with the most reward, which the figures show."""
-        return episodes.load(episodes.most_rewarded(self._held_out_paths, Rollout), Rollout, self.config)
+        """The episode that the figures show."""
+        path = episodes.most_rewarded(self._held_out_paths, Rollout)
+        if self._episode is not None:
+            path = self.run.rollout(self._episode)
+            if path not in self.run.rollout_paths(self.config):
+                raise UsageError(f"--episode {self._episode}: 0 to {self.config.num_episodes - 1} are there")
+        return episodes.load(path, Rollout, self.config)
 
     @cached_property
     def series(self) -> Series:

@@ -8,6 +8,7 @@ from models.vae import FrameCodec, kl_per_dimension, sample_z
 from utils.figures.style import BLUE, GREY, ORANGE, Sheet, figure, save
 
 SIDE = 128
+TELLING = 0.1  # nats of KL, below which a dimension of z tells nothing of a frame
 
 
 def save_reconstructions(codec: FrameCodec, obs: np.ndarray, path: Path, shown: int = 24) -> None:
@@ -63,38 +64,83 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
     save(drawn, path)
 
 
-def save_traversal(codec: FrameCodec, mu: np.ndarray, logvar: np.ndarray, path: Path, values: int = 9) -> None:
-    """Changes each dimension of z from its 1st to its 99th percentile, while the others stay as in a usual frame.
+def save_traversal(codec: FrameCodec, mu: np.ndarray, logvar: np.ndarray, path: Path, values: int = 7) -> None:
+    """Changes dimensions of z from their 1st to their 99th percentile, while the others stay as in a usual frame.
 
-    The dimensions that tell most of a frame come first.
+    Shows the dimensions that tell something of a frame, the most telling ones first.
 
     mu, logvar: float32 (n, z_size), of many frames.
     """
     kl = kl_per_dimension(mu, logvar).mean(axis=0)
-    order = np.argsort(-kl)
-    norm = np.square(mu).sum(axis=1)
-    mu_of_full = mu[norm >= np.median(norm)]  # on an empty frame a dimension changes little
-    base = mu_of_full[np.square(mu_of_full - mu_of_full.mean(axis=0)).sum(axis=1).argmin()]
-    low, high = np.percentile(mu, (1, 99), axis=0)
-    blocks, side, label = 2, 64, 96
+    order = telling_dimensions(kl)
+    base, (low, high) = _usual(mu), np.percentile(mu, (1, 99), axis=0)
+    blocks, label = 2 if len(order) > 1 else 1, 96
     rows = -(-len(order) // blocks)
-    width = label + values * (side + 2) + 20
+    width, height = label + values * (SIDE + 2) + 20, SIDE + 20
     sheet = Sheet(
-        Sheet.MARGIN + blocks * width, Sheet.TITLE + rows * (side + 6) + Sheet.GAP,
-        f"Each dimension of z from its 1st to its 99th percentile over {len(mu)} frames (KL: how much it tells of a "
-        "frame)",
+        Sheet.MARGIN + blocks * width, Sheet.TITLE + rows * height + Sheet.GAP,
+        f"Dimensions of z from the 1st to the 99th percentile over {len(mu)} frames; {len(order)} of {len(kl)} tell at "
+        f"least {TELLING:g} nats of a frame (KL)",
     )  # fmt: skip
     for index, dimension in enumerate(order):
         z = np.repeat(base[None], values, axis=0)
         z[:, dimension] = np.linspace(low[dimension], high[dimension], values)
         x = Sheet.MARGIN + index // rows * width
-        y = Sheet.TITLE + index % rows * (side + 6)
-        sheet.text(x, y + 4, f"z {dimension}", 14)
-        sheet.text(x, y + 24, f"KL {kl[dimension]:.2f} nats", 12)
-        sheet.text(x, y + 41, f"{low[dimension]:.1f} to {high[dimension]:.1f}", 12)
+        y = Sheet.TITLE + index % rows * height
+        sheet.text(x, y + 4, f"z {dimension}", 15)
+        sheet.text(x, y + 26, f"KL {kl[dimension]:.2f} nats", 12)
         for column, picture in enumerate(codec.decode(z)):
-            sheet.paste(x + label + column * (side + 2), y, picture, side)
+            place = x + label + column * (SIDE + 2)
+            sheet.paste(place, y, picture, SIDE)
+            sheet.text(place + SIDE / 2, y + SIDE + 2, f"{z[column, dimension]:.1f}", 11, anchor="ma")
     save(sheet, path)
+
+
+def save_grid(
+    codec: FrameCodec, mu: np.ndarray, logvar: np.ndarray, dimensions: tuple[int, int] | None, path: Path,
+    values: int = 9,
+) -> None:  # fmt: skip
+    """Two dimensions of z against each other, the others as in a usual frame. Chapter, figure 12-9.
+
+    mu, logvar: float32 (n, z_size), of many frames.
+    dimensions: along the columns and along the rows. None: the two that tell most.
+    """
+    across, down = dimensions or np.argsort(-kl_per_dimension(mu, logvar).mean(axis=0))[:2]
+    low, high = np.percentile(mu, (1, 99), axis=0)
+    columns, rows = (np.linspace(low[d], high[d], values) for d in (across, down))
+    z = np.repeat(_usual(mu)[None], values * values, axis=0)
+    z[:, across], z[:, down] = np.tile(columns, values), np.repeat(rows, values)
+    label, step = 64, SIDE + 2
+    sheet = Sheet(
+        Sheet.MARGIN + label + values * step, Sheet.TITLE + 20 + values * step + Sheet.GAP,
+        f"z {across} from left to right and z {down} from top to bottom, each from its 1st to its 99th percentile over "
+        f"{len(mu)} frames",
+    )  # fmt: skip
+    for index, picture in enumerate(codec.decode(z)):
+        row, column = divmod(index, values)
+        x, y = Sheet.MARGIN + label + column * step, Sheet.TITLE + 20 + row * step
+        sheet.paste(x, y, picture, SIDE)
+        if row == 0:
+            sheet.text(x + SIDE / 2, y - 18, f"{columns[column]:.1f}", 12, anchor="ma")
+        if column == 0:
+            sheet.text(x - 8, y + SIDE / 2, f"{rows[row]:.1f}", 12, anchor="rm")
+    save(sheet, path)
+
+
+def telling_dimensions(kl: np.ndarray) -> np.ndarray:
+    """The dimensions that tell at least `TELLING` nats of a frame, or the one that tells most. The most telling first.
+
+    kl: float32 (z_size,), the mean KL of each.
+    """
+    order = np.argsort(-kl)
+    return order[: max(1, int((kl >= TELLING).sum()))]
+
+
+def _usual(mu: np.ndarray) -> np.ndarray:
+    """The mean z of the frame nearest to the average one, among frames that show much. float32 (n, z_size) each."""
+    norm = np.square(mu).sum(axis=1)
+    of_full = mu[norm >= np.median(norm)]  # on an empty frame a dimension changes little
+    return of_full[np.square(of_full - of_full.mean(axis=0)).sum(axis=1).argmin()]
 
 
 def save_prior(codec: FrameCodec, path: Path, seed: int = 0) -> None:
