@@ -59,6 +59,19 @@ def test_what_is_left_behind(uninterrupted):
         assert int(file["generation"]) == int(best["generation"])
         assert float(file["evaluation_mean"]) == float(best["evaluation_mean"])
         assert str(file["gymnasium"]) == metadata.version("gymnasium")
+    with np.load(folder / "means.npz") as means, np.load(folder / "mean.npz") as last:
+        assert means["means"].shape == (9, 57)
+        np.testing.assert_array_equal(means["means"][0], np.zeros(57))
+        np.testing.assert_array_equal(means["means"][-1], last["parameters"])
+    assert [path.stem for path in sorted((folder / "populations").glob("*"))] == ["000001", "000005", "000008"]
+    with np.load(folder / "populations/000005.npz") as population:
+        assert population["candidates"].shape == (6, 57)
+        assert population["scores"].tolist() == [float(score) for score in scores[4][1:]]
+    with open(folder / "schedule.csv", newline="") as file:
+        schedule = list(csv.DictReader(file))
+    assert sorted(row["task"] for row in schedule) == [f"training_2_{number:04d}" for number in range(3)]
+    assert {row["rank"] for row in schedule} <= {"1", "2"}
+    assert all(0 <= float(row["begin"]) < float(row["end"]) for row in schedule)
     assert (folder / "learning_curve.png").stat().st_size > 1000
     assert list((folder / "tensorboard").glob("events*"))
     assert not list((folder / "parts").glob("*"))
@@ -82,6 +95,8 @@ def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_sto
     assert "going on after generation 2" in done.stdout
     assert "in the dream: " in done.stdout
     assert fitness(whole) == fitness(halves)
+    with np.load(whole / "tiny/controller/means.npz") as means, np.load(halves / "tiny/controller/means.npz") as others:
+        np.testing.assert_array_equal(means["means"], others["means"])
     with open(whole / "tiny/controller/log.csv", newline="") as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["evaluation_mean"]) != float(last["dream_evaluation_mean"])

@@ -80,7 +80,8 @@ def test_each_figure_asks_for_what_it_shows_alone(evolved, tmp_path):
     done = draw(shipped, "--episodes", "2")
     assert done.returncode == 0, done.stderr
     # Nobody has what it learned from, and nothing of it is to be made again or deleted.
-    assert done.stdout.count("is a shipped agent, without the episodes") == len(FIGURES) - 6
+    assert done.stdout.count("is a shipped agent, without the episodes") == len(FIGURES) - 7
+    assert "evolution: not drawn: " in done.stdout
     assert "first" not in done.stdout
     assert "delete" not in done.stdout
     wants_no_rollouts = {"vae_losses", "rnn_losses", "prior", "learning_curve", "controller", "ways"}

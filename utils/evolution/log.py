@@ -3,16 +3,18 @@
 import time
 from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from utils.agent.checkpoints import save_controller
 from utils.environments import get_spec
 from utils.evolution.state import EvolutionState
+from utils.evolution.tasks import ScheduledTask
 from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
 from utils.run.config import Config
 from utils.run.folder import RunFolder
-from utils.system.files import write_csv
+from utils.system.files import write_csv, write_npz
 from utils.system.progress import PICTURE_SECONDS
 
 
@@ -48,10 +50,20 @@ class EvolutionLog:
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
         write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
+            write_npz(self._run.means, means=np.stack(state.means))
             earlier = self._run.earlier_log()
             save_learning_curve(state.rows, self._config, folder / "learning_curve.png", earlier)
             which = f"the latest mean, generation {state.generation}"
             save_weights(state.mean, self._config.controller, self._spec, which, folder / "weights.png")
+
+    def write_generation(self, state: EvolutionState, candidates: np.ndarray, schedule: list[ScheduledTask]) -> None:
+        """Writes a population with its scores, and which worker scored which part of it when, for a figure.
+
+        candidates: (population, num_parameters), told already.
+        """
+        path = self._run.population(state.generation + 1)
+        write_npz(path, candidates=candidates.astype(np.float16), scores=np.array(state.scores))
+        write_csv(self._run.schedule, ScheduledTask._fields, schedule)
 
     def _line(self, row: dict, state: EvolutionState) -> str:
         left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation

@@ -13,7 +13,7 @@ from utils.agent.checkpoints import load_checked_controller
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
-from utils.evolution.tasks import Task, TaskResult, evaluation_tasks, evaluations, generation_tasks
+from utils.evolution.tasks import ScheduledTask, Task, TaskResult, evaluation_tasks, evaluations, generation_tasks
 from utils.run.config import Config
 from utils.run.folder import RunFolder, previous
 from utils.run.summaries import STATISTICS, statistics
@@ -28,6 +28,7 @@ class WorkerPool:
         self._ranks = ranks
         self._free: list[int] = []
         self._ready_after: list[float] = []
+        self.schedule: list[ScheduledTask] = []  # of the tasks that were scored last
 
     def wait_for_first(self) -> None:
         while not self._free:
@@ -50,8 +51,11 @@ class WorkerPool:
         waiting = deque(task for task in tasks if task.name not in results)
         progress = Progress(title, "tasks")
         progress.start(len(tasks), len(results))
+        began, sent = time.monotonic(), dict[int, float]()
+        self.schedule = []
         while len(results) < len(tasks):
             while waiting and self._free:
+                sent[self._free[-1]] = time.monotonic() - began
                 self._ranks.send(waiting.popleft(), self._free.pop())
             rank, (name, answer) = self._ranks.receive()
             if name == "ready":
@@ -60,6 +64,8 @@ class WorkerPool:
             self._free.append(rank)
             finished.write(name, answer)
             results[name] = answer
+            times = (round(at, 3) for at in (sent[rank], time.monotonic() - began))
+            self.schedule.append(ScheduledTask(name, rank, *times))
             progress.advance()
         progress.close()
         return [results[task.name] for task in tasks]
@@ -76,7 +82,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
     state = _begin(config, run, log)
     began = time.monotonic()
     while state.generation < config.controller_num_generation:
-        row, memory_mb = _generation(pool, state, config, run)
+        row, memory_mb = _generation(pool, state, config, run, log)
         now = time.monotonic()
         row |= {
             "generation_seconds": round(now - began, 3),
@@ -108,7 +114,9 @@ def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
     return EvolutionState(config, start)
 
 
-def _generation(pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder) -> tuple[dict, float]:
+def _generation(
+    pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder, log: EvolutionLog
+) -> tuple[dict, float]:
     """Scores a population, updates CMA-ES and evaluates the mean if it is time to.
 
     Returns columns of the log, and the memory of the largest worker in MB.
@@ -133,6 +141,8 @@ def _generation(pool: WorkerPool, state: EvolutionState, config: Config, run: Ru
         "worker_seconds": round(sum(result.seconds for result in results), 3),
     }
     due = number % config.controller_eval_steps == 0 or number == config.controller_num_generation
+    if due or number == 1:
+        log.write_generation(state, candidates, pool.schedule)
     for name in evaluations(config):
         if due:
             evaluated = pool.score(evaluation_tasks(config, state.mean, name), finished, name)

@@ -42,8 +42,9 @@ class EvolutionState:
         self.rows: list[dict] = []  # the log
         self.fitness: list[list[float]] = []  # each candidate's score, a list for each generation
         self.mean = start.astype(np.float32)  # of the population
+        self.means = [self.mean]  # where it started, and after each generation
         self.best: dict | None = None  # the best mean so far, with its parameters
-        self._scores: list[float] = []  # of the generation that is not complete
+        self.scores: list[float] = []  # of the generation that is not complete
         self.rng = GenerationRng(config.evolution_seed)
         options = {
             "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.rng,
@@ -60,13 +61,14 @@ class EvolutionState:
         """Updates CMA-ES and the mean. scores: (population,), the higher the better."""
         self.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
         self.mean = self.es.mean.astype(np.float32)
-        self._scores = scores.tolist()
+        self.scores = scores.tolist()
 
     def complete(self, row: dict) -> None:
         """Ends the generation. row: of the log."""
         self.generation += 1
         self.rows.append(row)
-        self.fitness.append(self._scores)
+        self.fitness.append(self.scores)
+        self.means.append(self.mean)
         column = selector(row)
         score = row[column]
         if score is not None and (self.best is None or score > self.best[column]):
@@ -90,7 +92,9 @@ class EvolutionState:
         if not path.exists():
             return None
         try:
-            return pickle.loads(path.read_bytes())
+            state = pickle.loads(path.read_bytes())
+            vars(state).setdefault("means", [state.mean])  # an older version did not keep them
+            return state
         except (AttributeError, ImportError) as error:
             raise UsageError(
                 f"{path} was written by another version of this program ({error}): finish this run with that version, "

@@ -6,6 +6,7 @@ batch on any worker, so that results are equal to the last digit.
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,15 @@ class TaskResult:
     steps: list[int]
     seconds: float
     memory_mb: float = 0.0  # of the worker; 0 in files of an older version
+
+
+class ScheduledTask(NamedTuple):
+    """Who did a task when. Seconds since the first task of its kind was sent."""
+
+    task: str
+    rank: int
+    begin: float
+    end: float
 
 
 def generation_tasks(config: Config, generation: int, candidates: np.ndarray) -> list[Task]:

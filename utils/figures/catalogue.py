@@ -1,5 +1,6 @@
 """The list of figures of a run, in the order of the chapter."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from models.vae import kl_per_dimension
 from utils.agent import evaluate
 from utils.figures import control, memory, vision
 from utils.figures.episode import save_frames
+from utils.figures.evolution import save_evolution
 from utils.figures.inputs import FigureInputs
 from utils.figures.learning_curve import save_learning_curve, save_losses
 from utils.run.steps import Step
+from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
 
@@ -83,6 +86,24 @@ def _learning_curve(inputs: FigureInputs, path: Path) -> None:
     save_learning_curve(inputs.run.log(Step.CONTROLLER), inputs.config, path, inputs.run.earlier_log())
 
 
+def _evolution(inputs: FigureInputs, path: Path) -> None:
+    run = inputs.run
+    run.require(run.controller / "log.csv", Step.CONTROLLER, "the controller is not trained yet")
+    if not run.means.exists():
+        raise UsageError(f"{run.path} holds no means of its generations, as of an older version or a shipped agent")
+    with np.load(run.means, allow_pickle=False) as file:
+        means = file["means"]
+    populations = {}
+    for kept in sorted(run.population(0).parent.glob("*.npz")):
+        with np.load(kept, allow_pickle=False) as file:
+            populations[int(kept.stem)] = file["candidates"]
+    with open(run.schedule, newline="") as file:
+        schedule = list(csv.DictReader(file))
+    rows = run.log(Step.CONTROLLER)
+    rows = rows[len(rows) - len(means) + 1 :]  # a run that an older version began has no means of its first ones
+    save_evolution(means, populations, rows, schedule, path)
+
+
 def _controller(inputs: FigureInputs, path: Path) -> None:
     parameters, which = inputs.controller
     control.save_weights(parameters, inputs.config.controller, inputs.spec, which, path)
@@ -142,6 +163,11 @@ FIGURES = {
     ),
     "learning_curve": Figure(
         Step.CONTROLLER, "How C learned, by generation and by cost. Published curves in grey.", _learning_curve
+    ),
+    "evolution": Figure(
+        Step.CONTROLLER,
+        "CMA-ES at work: where the population went, how wide it was, and which worker scored which part of it.",
+        _evolution,
     ),
     "controller": Figure(Step.CONTROLLER, "All parameters of C.", _controller),
     "ways": Figure(Step.CONTROLLER, "Where the agent goes, and where it fails.", _trajectories),

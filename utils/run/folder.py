@@ -42,6 +42,7 @@ class RunFolder:
         self.rnn_weights = self.rnn / "rnn.weights.h5"
         self.starts = self.series / "starts.npz"
         self.earlier = self.controller / "earlier.csv"
+        self.means, self.schedule = self.controller / "means.npz", self.controller / "schedule.csv"
         self.figures, self.report, self.dream_page = path / "figures", path / "report.html", path / "dream.html"
 
     def rollout(self, index: int) -> Path:
@@ -52,6 +53,9 @@ class RunFolder:
 
     def played(self, index: int) -> Path:
         return self.series / f"played_{index:05d}.npz"
+
+    def population(self, generation: int) -> Path:
+        return self.controller / "populations" / f"{generation:06d}.npz"
 
     def step_folder(self, step: Step) -> Path:
         return self.path / step.folder
