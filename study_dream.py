@@ -123,10 +123,11 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
         parameters, which = load_checked_controller(config, run)
     series = [episodes.load(path, episodes.Series, config) for path in split_series(config, run)[1]]
     print(f"{len(series)} held-out episodes; C: {which}")
-    held_out = ends.expected(agent, series)
+    readings = ends.read(agent, series)
+    held_out = ends.expected(readings)
     lives, dreams = ends.lives(agent, run, parameters, arguments.episodes, arguments.steps or agent.spec.max_steps)
     tables = {"where": ends.where_table(held_out, dreams), "calibration": ends.calibration_table(held_out)}
-    tables |= {"lives": lives, "foresight": foresight.foresight_table(agent, series)}
+    tables |= {"lives": lives, "foresight": foresight.foresight_table(readings)}
     tables = {name: rows for name, rows in tables.items() if rows}  # few games may hold no death
     for rows in tables.values():
         print(*(f"{name:>14}" for name in rows[0]))

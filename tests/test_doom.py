@@ -157,7 +157,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert [row["policy"] for row in rows] == ["still", "left", "right", "random", "held out", "C"]
     assert all(1 <= float(row[name]) <= 30 for row in rows for name in ("real_mean", "dream_1_mean"))
     assert (folder.path / "dream/ends.png").stat().st_size > 10_000
-    rows = foresight.foresight_table(agent, series)
+    rows = foresight.foresight_table(ends.read(agent, series))
     died = sum(episode.done[-1] for episode in series)
     assert [(row["within"], row["steps"]) for row in rows] == [(n, n * died) for n in foresight.HORIZONS]
     assert all(0 < row[name] < 1 for row in rows for name in ("z", "mu", "h", "z and h"))

@@ -12,7 +12,8 @@ from utils.data.encode import encode_rollouts
 from utils.run import config as configuration
 from utils.run import provenance
 from utils.run.export import ship
-from utils.run.folder import RunFolder, opened, previous
+from utils.run.folder import RunFolder, opened
+from utils.run.lineage import previous
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.progress import Progress

@@ -19,7 +19,8 @@ from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.steps import Step
 from utils.system import compute, seeding
 from utils.system.errors import UsageError

@@ -16,7 +16,8 @@ from utils.data.collect import Rollouts, play
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.provenance import fingerprint
 from utils.system import compute
 from utils.system.files import write_npz

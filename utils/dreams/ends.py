@@ -34,23 +34,34 @@ EDGES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, DREAM_ENDS_ABOVE, 0.3, 1.0)
 Act = Callable[[DreamState], tf.Tensor | np.ndarray]
 
 
+class Reading(NamedTuple):
+    """What M makes of a real episode, a row for each step."""
+
+    mu: np.ndarray  # float32 (steps, z_size), V's
+    z: np.ndarray  # float32 (steps, z_size), drawn as in training
+    h: np.ndarray  # float32 (steps, rnn_size), after the step
+    probability: np.ndarray  # float32 (steps,), P(done), that this step is the last one
+    left: np.ndarray  # (steps,), steps to death, 0 where it came; infinite in an episode that was cut off
+
+
 class Expected(NamedTuple):
-    """What M expects at each step of real episodes, (steps,) each."""
+    """What M expects at each step of real episodes, (steps,) each, as in `Reading`."""
 
-    probability: np.ndarray  # P(done), that this step is the last one
-    left: np.ndarray  # steps to death, 0 where it came; infinite in an episode that was cut off
+    probability: np.ndarray
+    left: np.ndarray
 
 
-def expected(agent: Agent, series: list[Series]) -> Expected:
-    """M reads whole episodes. z is drawn as in training."""
+def read(agent: Agent, series: list[Series]) -> list[Reading]:
+    """M reads whole episodes."""
     rng, rnn = np.random.default_rng(0), agent.rnn
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def probability(z: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    def hidden(z: tf.Tensor, action: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         inputs = rnn.inputs(z, action, tf.zeros(tf.shape(z)[:2]))  # no end comes before the last step
-        return end_probability(rnn.mdn(rnn.hidden(inputs))[..., -1])
+        h = rnn.hidden(inputs)
+        return h, end_probability(rnn.mdn(h)[..., -1])
 
-    probabilities, left = [], []
+    readings = []
     for first in range(0, len(series), EPISODES_AT_ONCE):
         group = series[first : first + EPISODES_AT_ONCE]
         longest = max(len(one.done) for one in group)
@@ -59,11 +70,18 @@ def expected(agent: Agent, series: list[Series]) -> Expected:
         for row, one in enumerate(group):
             z[row, : len(one.mu)] = sample_z(one.mu, one.logvar, rng.standard_normal(one.mu.shape, np.float32))
             action[row, : len(one.mu)] = one.action
-        for row, one in zip(probability(z, action).numpy(), group):
-            probabilities.append(row[: len(one.done)])
-            steps = np.arange(len(one.done))[::-1].astype(float)
-            left.append(steps if one.done[-1] else np.full(len(steps), np.inf))
-    return Expected(np.concatenate(probabilities), np.concatenate(left))
+        h, probability = (part.numpy() for part in hidden(z, action))
+        for row, one in enumerate(group):
+            steps = len(one.done)
+            left = np.arange(steps)[::-1].astype(float) if one.done[-1] else np.full(steps, np.inf)
+            # Copies, so that the padding is not kept.
+            parts = z[row, :steps].copy(), h[row, :steps].copy()
+            readings.append(Reading(one.mu, *parts, probability[row, :steps], left))
+    return readings
+
+
+def expected(readings: list[Reading]) -> Expected:
+    return Expected(*(np.concatenate([getattr(one, name) for one in readings]) for name in Expected._fields))
 
 
 def where_table(held_out: Expected, dreams: dict[str, np.ndarray]) -> list[dict]:

@@ -16,7 +16,8 @@ from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.figures.dream_scores import save_temperatures
 from utils.run import config as configuration
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.provenance import check_agent, check_rnn, fingerprint
 from utils.run.steps import Step
 from utils.system.errors import UsageError

@@ -50,7 +50,7 @@ class EvolutionLog:
         header = ["generation", *(f"candidate_{i}" for i in range(len(state.fitness[0])))]
         write_csv(folder / "fitness.csv", header, ([i + 1, *scores] for i, scores in enumerate(state.fitness)))
         if drawing:
-            write_npz(self._run.means, means=np.stack(state.means))
+            write_npz(self._run.means, means=np.stack(state.means), generation=state.generation)
             earlier = self._run.earlier_log()
             save_learning_curve(state.rows, self._config, folder / "learning_curve.png", earlier)
             which = f"the latest mean, generation {state.generation}"

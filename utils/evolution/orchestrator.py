@@ -15,7 +15,8 @@ from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
 from utils.evolution.tasks import ScheduledTask, Task, TaskResult, evaluation_tasks, evaluations, generation_tasks
 from utils.run.config import Config
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.summaries import STATISTICS, statistics
 from utils.system.errors import UsageError
 from utils.system.progress import Progress

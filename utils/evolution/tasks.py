@@ -84,7 +84,10 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
 
 
 def evaluations(config: Config) -> list[str]:
-    """The names of the evaluations of the mean: real episodes, dreams like those of training, dreams of the judge."""
+    """The evaluations that this run makes of the mean, by their names in the log.
+
+    Always in the real environment. Also in M's dream if C learns in it, and in the judge's dream if there is a judge.
+    """
     used = {"real": True, "dream": config.controller_environment == "dream", "judge": config.controller_judge_run}
     return [name for where, name in EVALUATIONS.items() if used[where]]
 

@@ -21,8 +21,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 if not __package__:  # called by its path: Python then looks for modules in this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
@@ -59,11 +57,10 @@ def main() -> None:
         raise UsageError(f"--episodes {arguments.episodes}: at least 1 is needed")
     run = RunFolder(arguments.run)
     config = run.read_config()
-    for option in "dimension", "dimensions":
-        given = getattr(arguments, option)
-        for dimension in [] if given is None else np.atleast_1d(given):
-            if not 0 <= dimension < config.z_size:
-                raise UsageError(f"--{option} {dimension}: 0 to {config.z_size - 1} are there")
+    asked = [("--dimension", arguments.dimension), *(("--dimensions", given) for given in arguments.dimensions or ())]
+    for option, dimension in asked:
+        if dimension is not None and not 0 <= dimension < config.z_size:
+            raise UsageError(f"{option} {dimension}: 0 to {config.z_size - 1} are there")
     if arguments.start is not None and arguments.start < 0:
         raise UsageError(f"--start {arguments.start}: steps are counted from 0")
     compute.start_tensorflow()

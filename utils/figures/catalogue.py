@@ -87,20 +87,19 @@ def _learning_curve(inputs: FigureInputs, path: Path) -> None:
 
 
 def _evolution(inputs: FigureInputs, path: Path) -> None:
-    run = inputs.run
-    run.require(run.controller / "log.csv", Step.CONTROLLER, "the controller is not trained yet")
-    if not run.means.exists():
+    run, rows = inputs.run, inputs.run.log(Step.CONTROLLER)
+    if not (run.means.exists() and run.schedule.exists()):
         raise UsageError(f"{run.path} holds no means of its generations, as of an older version or a shipped agent")
     with np.load(run.means, allow_pickle=False) as file:
-        means = file["means"]
+        means, last = file["means"], int(file["generation"])
     populations = {}
     for kept in sorted(run.population(0).parent.glob("*.npz")):
         with np.load(kept, allow_pickle=False) as file:
             populations[int(kept.stem)] = file["candidates"]
     with open(run.schedule, newline="") as file:
         schedule = list(csv.DictReader(file))
-    rows = run.log(Step.CONTROLLER)
-    rows = rows[len(rows) - len(means) + 1 :]  # a run that an older version began has no means of its first ones
+    # A run that an older version began has no means of its first generations, one under way none of its latest ones.
+    rows = rows[last - len(means) + 1 : last]
     save_evolution(means, populations, rows, schedule, path)
 
 

@@ -59,7 +59,7 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
     config, spec, controller = agent.config, agent.spec, agent.controller
     starts = InitialLatents(inputs.run, config.z_size)
     weights = page_weights(agent.vae, agent.rnn, controller, parameters)
-    frames, logvar = _frames(inputs, parameters)
+    frames, logvar = _frames(inputs, parameters, starts)
     arrays = {
         "starts_mu": _some(starts.mu, NUM_STARTS), "starts_logvar": _some(starts.logvar, NUM_STARTS),
         "frames_mu": _some(frames, NUM_FRAMES),
@@ -82,7 +82,7 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
         temporary.write_bytes(page)
 
 
-def _frames(inputs: FigureInputs, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _frames(inputs: FigureInputs, parameters: np.ndarray, starts: InitialLatents) -> tuple[np.ndarray, np.ndarray]:
     """mu and logvar of held-out frames, or, if there are no rollouts, z of a dream of C with the spread of its starts.
 
     float32 (n, z_size) each. A shipped agent has no rollouts.
@@ -95,13 +95,12 @@ def _frames(inputs: FigureInputs, parameters: np.ndarray) -> tuple[np.ndarray, n
     controller, zs, seed = inputs.config.controller, [], 0
     dreams.begin(0, seed)
     for _ in range(DREAMED_STEPS):
-        features = dreams.features()
-        zs.append(features[0, : inputs.config.z_size])
-        action = controller.act(parameters[None], features[None])[0]
+        zs.append(dreams.z[0].copy())
+        action = controller.act(parameters[None], dreams.features()[None])[0]
         if dreams.step(np.asarray(action))[1][0]:
             seed += 1
             dreams.begin(0, seed)
-    logvar = InitialLatents(inputs.run, inputs.config.z_size).logvar.mean(axis=0)
+    logvar = starts.logvar.mean(axis=0)
     return np.stack(zs), np.broadcast_to(logvar, (len(zs), len(logvar)))
 
 

@@ -18,7 +18,7 @@ def save_ends(
 
     foresight: of `utils.dreams.foresight`.
     """
-    drawn, ((before, reliable), (lived, foretold)) = figure(11, 8, 2, 2)
+    drawn, ((before, reliable), (lived, warned)) = figure(11, 8, 2, 2)
     steps = [step for step in range(SHOWN + 1) if (left == step).any()]
     quantiles = np.array([np.quantile(probability[left == step], (0.1, 0.5, 0.9)) for step in steps]).reshape(-1, 3)
     before.fill_between(steps, quantiles[:, 0], quantiles[:, 2], color=OUTSIDE, alpha=0.2, label="10 to 90 % of games")
@@ -46,11 +46,13 @@ def save_ends(
     lived.set(ylabel="steps lived, mean +- std", title="how long each policy lives")
     lived.legend(fontsize=8)
 
-    for name in list(foresight[0])[2:] if foresight else ():
-        foretold.plot([row["within"] for row in foresight], [row[name] for row in foresight], "o-", label=name)
-    foretold.set(xlabel="death comes within so many steps", ylabel="area under the ROC curve", ylim=(0.45, 1))
-    foretold.set_title("how well a linear function of what C reads foretells it")
-    foretold.axhline(0.5, color="black", lw=0.8, ls=":", label="chance")
-    foretold.legend(fontsize=8)
+    horizons = [row["within"] for row in foresight]
+    for name in list(foresight[0])[2:] if foresight else ():  # the columns after `within` and `steps`
+        scores = [row[name] for row in foresight]
+        warned.plot(horizons, scores, "o-", label=name)
+    warned.set(xlabel="N", ylabel="area under the ROC curve", ylim=(0.45, 1))
+    warned.set_title("a linear prediction that C dies within N steps, from")
+    warned.axhline(0.5, color="black", lw=0.8, ls=":", label="guessing")
+    warned.legend(fontsize=8)
     drawn.suptitle(title)
     save(drawn, path)

@@ -70,12 +70,12 @@ class FigureInputs:
     @cached_property
     def rollout(self) -> Rollout:
         """The episode that the figures show."""
-        path = episodes.most_rewarded(self._held_out_paths, Rollout)
-        if self._episode is not None:
-            path = self.run.rollout(self._episode)
-            if path not in self.run.rollout_paths(self.config):
-                raise UsageError(f"--episode {self._episode}: 0 to {self.config.num_episodes - 1} are there")
-        return episodes.load(path, Rollout, self.config)
+        held_out = self._held_out_paths
+        if self._episode is None:
+            return episodes.load(episodes.most_rewarded(held_out, Rollout), Rollout, self.config)
+        if not 0 <= self._episode < self.config.num_episodes:
+            raise UsageError(f"--episode {self._episode}: 0 to {self.config.num_episodes - 1} are there")
+        return episodes.load(self.run.rollout(self._episode), Rollout, self.config)
 
     @cached_property
     def series(self) -> Series:

@@ -12,7 +12,8 @@ from pathlib import Path
 from utils.environments import get_spec
 from utils.run.config import Config
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import SAME_M, RunFolder, came_without_training, earlier, previous
+from utils.run.folder import RunFolder, came_without_training
+from utils.run.lineage import SAME_M, earlier, previous
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import write_json

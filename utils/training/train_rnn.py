@@ -16,7 +16,8 @@ from utils.figures import memory
 from utils.run import episodes
 from utils.run.config import Config
 from utils.run.episodes import Series
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.steps import Step
 from utils.system import compute
 from utils.system.progress import Progress

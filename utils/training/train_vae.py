@@ -13,7 +13,8 @@ from utils.data.frames import FrameStream, prefetched
 from utils.figures import vision
 from utils.run import episodes
 from utils.run.config import Config
-from utils.run.folder import RunFolder, previous
+from utils.run.folder import RunFolder
+from utils.run.lineage import previous
 from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.errors import UsageError
