@@ -9,8 +9,9 @@ import numpy as np
 
 from models.vae import kl_per_dimension
 from utils.agent import evaluate
-from utils.figures import control, memory, vision
-from utils.figures.episode import save_frames
+from utils.agent.checkpoints import build_rnn, new_vae
+from utils.figures import control, diagrams, memory, vision
+from utils.figures.episode import eventful, save_frames
 from utils.figures.evolution import save_evolution
 from utils.figures.inputs import FigureInputs
 from utils.figures.learning_curve import save_learning_curve, save_losses
@@ -20,7 +21,8 @@ from utils.system.progress import Progress
 
 
 class Figure(NamedTuple):
-    step: Step  # whose work it shows
+    step: Step | None  # whose work it shows, or of the whole run
+    chapter: str  # the figures of the chapter to which it answers
     caption: str
     save: Callable[[FigureInputs, Path], None]  # draws it to a path
 
@@ -53,6 +55,36 @@ def _rnn_losses(inputs: FigureInputs, path: Path) -> None:
     }
     names = {name: labels[name] for name in ("nll", inputs.spec.predicts)}
     save_losses(inputs.run.log(Step.RNN), names, "How M learned", path)
+
+
+def _architecture(inputs: FigureInputs, path: Path) -> None:
+    config = inputs.config
+    diagrams.save_architecture(config, inputs.spec, new_vae(config), build_rnn(config), path)
+
+
+def _vae_layers(inputs: FigureInputs, path: Path) -> None:
+    diagrams.save_vae_layers(inputs.config, new_vae(inputs.config), path)
+
+
+def _encoding(inputs: FigureInputs, path: Path) -> None:
+    step = eventful(inputs.rollout) if inputs.start is None else min(inputs.start, len(inputs.rollout.obs) - 1)
+    vision.save_encoding(inputs.rollout, inputs.series, inputs.spec, step, path)
+
+
+def _rnn_layers(inputs: FigureInputs, path: Path) -> None:
+    diagrams.save_rnn_layers(inputs.config, inputs.spec, build_rnn(inputs.config), path)
+
+
+def _mixture_outputs(inputs: FigureInputs, path: Path) -> None:
+    diagrams.save_mixture_outputs(inputs.config, inputs.spec, build_rnn(inputs.config), path)
+
+
+def _in_environment(inputs: FigureInputs, path: Path) -> None:
+    diagrams.save_in_environment(inputs.config, inputs.spec, path)
+
+
+def _in_dream(inputs: FigureInputs, path: Path) -> None:
+    diagrams.save_in_dream(inputs.config, inputs.spec, path)
 
 
 def _traversal(inputs: FigureInputs, path: Path) -> None:
@@ -124,50 +156,69 @@ def _trajectories(inputs: FigureInputs, path: Path) -> None:
 
 
 FIGURES = {
+    "architecture": Figure(
+        None, "12-3", "V sees, M remembers and predicts, C acts: the world model with its sizes.", _architecture
+    ),
     "frames": Figure(
         Step.ROLLOUTS,
+        "12-2, 12-5",
         "Forty frames of an episode, with actions and rewards. V and M learn from nothing else.",
         _frames,
     ),
-    "vae_losses": Figure(Step.VAE, "How V learned. The dots are held-out frames.", _vae_losses),
+    "vae_layers": Figure(Step.VAE, "12-6", "V layer by layer, with the parameters of each.", _vae_layers),
+    "vae_losses": Figure(Step.VAE, "", "How V learned. The dots are held-out frames.", _vae_losses),
     "reconstructions": Figure(
         Step.VAE,
+        "12-7",
         "Held-out frames above their reconstructions from z. What is missing below, C will never see.",
         _reconstructions,
     ),
     "latent": Figure(
         Step.VAE,
+        "12-8",
         "V encodes one frame as a normal distribution for each number of z. A number with sigma 1 and mu 0 carries "
         "nothing.",
         _latent,
     ),
+    "grid": Figure(Step.VAE, "12-9", "Two numbers of z against each other, the others as they usually are.", _grid),
     "traversal": Figure(
         Step.VAE,
+        "12-9",
         "What each number of z means: one changes, the others stay. The most telling ones come first.",
         _traversal,
     ),
-    "grid": Figure(Step.VAE, "Two numbers of z against each other, the others as they usually are.", _grid),
-    "prior": Figure(Step.VAE, "Reconstructions of random z. If they look real, dreams can look real.", _prior),
-    "rnn_losses": Figure(Step.RNN, "How M learned. The dots are held-out episodes.", _rnn_losses),
+    "prior": Figure(Step.VAE, "", "Reconstructions of random z. If they look real, dreams can look real.", _prior),
+    "encoding": Figure(Step.SERIES, "12-10", "One step of an episode as M gets it.", _encoding),
+    "rnn_layers": Figure(Step.RNN, "12-11", "M over three steps, with its sizes.", _rnn_layers),
+    "mixture_outputs": Figure(Step.RNN, "12-12", "What the numbers are that M predicts.", _mixture_outputs),
+    "rnn_losses": Figure(Step.RNN, "", "How M learned. The dots are held-out episodes.", _rnn_losses),
     "mixture": Figure(
         Step.RNN,
+        "12-12",
         "M's prediction of one number of z, a step ahead: a mixture of normal distributions, which can hold several "
         "futures at once.",
         _mixture,
     ),
     "dream": Figure(
         Step.RNN,
+        "",
         "Dreams from the first frame on: M is given the actions of the real episode, and no other frame.",
         _dream,
     ),
+    "in_environment": Figure(Step.CONTROLLER, "12-17", "How C learns in the real environment.", _in_environment),
+    "in_dream": Figure(Step.CONTROLLER, "12-18", "How C learns in M's dream.", _in_dream),
     "learning_curve": Figure(
-        Step.CONTROLLER, "How C learned, by generation and by cost. Published curves in grey.", _learning_curve
+        Step.CONTROLLER,
+        "12-16",
+        "How C learned, by generation and by cost. Published curves in grey.",
+        _learning_curve,
     ),
     "evolution": Figure(
         Step.CONTROLLER,
+        "12-13 to 12-15",
         "CMA-ES at work: where the population went, how wide it was, and which worker scored which part of it.",
         _evolution,
     ),
-    "controller": Figure(Step.CONTROLLER, "All parameters of C.", _controller),
-    "ways": Figure(Step.CONTROLLER, "Where the agent goes, and where it fails.", _trajectories),
+    "controller": Figure(Step.CONTROLLER, "", "All parameters of C.", _controller),
+    "ways": Figure(Step.CONTROLLER, "", "Where the agent goes, and where it fails.", _trajectories),
 }

@@ -15,7 +15,7 @@ HELD = 10  # steps over which an action is averaged, so that a turn counts and a
 def save_frames(rollout: Rollout, spec: EnvironmentSpec, start: int | None, path: Path) -> None:
     """Forty frames of an episode from step `start` on, or by default where much happens. Chapter, figure 12-5."""
     obs, action, reward = rollout.obs, rollout.action, rollout.reward
-    first = max(0, min(_eventful(action, reward) if start is None else start, len(obs) - COUNT))
+    first = max(0, min(eventful(rollout) if start is None else start, len(obs) - COUNT))
     steps = range(first, min(first + COUNT, len(obs)))
     names = spec.action_names
     height = SIDE + 24 + 17 * len(names) + 12
@@ -43,11 +43,9 @@ def save_frames(rollout: Rollout, spec: EnvironmentSpec, start: int | None, path
     save(sheet, path)
 
 
-def _eventful(action: np.ndarray, reward: np.ndarray) -> int:
-    """The first of COUNT steps with a turn, among those with nearly the most reward.
-
-    action: (steps, action_size). reward: (steps,).
-    """
+def eventful(rollout: Rollout) -> int:
+    """The first of COUNT steps with a turn, among those with nearly the most reward."""
+    action, reward = rollout.action, rollout.reward
     if len(reward) <= COUNT:
         return 0
     gained = np.convolve(reward, np.ones(COUNT), "valid")

@@ -49,13 +49,12 @@ def save_report(run: RunFolder) -> None:
     """Shows the steps that are done, with the figures that exist."""
     config = run.read_config()
     parts = [f"<h1>{escape(run.path.name)}: a world model of {escape(config.env_name)}</h1>", _overview(run, config)]
+    parts += _pictures(run, None)
     for step, title in _TITLES.items():
         if _done(run, step):
             parts += [f"<h2>{title}</h2>", f"<p>{escape(_text(run, config, step))}</p>"]
-            parts += [_picture(run.figures / f"{name}.png", figure.caption)
-                      for name, figure in FIGURES.items() if figure.step == step]  # fmt: skip
-            parts.append(_settings(config, step))
-    parts += _dreams(run) + _film(run)
+            parts += [*_pictures(run, step), _settings(config, step)]
+    parts += _dreams(run) + _film(run) + [_chapter(run)]
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.path.name)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
@@ -172,6 +171,27 @@ def _film(run: RunFolder) -> list[str]:
         return []
     newest = max(films, key=lambda path: path.stat().st_mtime)
     return ["<h2>The agent</h2>", _picture(newest, "The agent, what V sees, and its reconstruction.")]
+
+
+def _chapter(run: RunFolder) -> str:
+    """The chapter's figures, a row each, with the command and the file."""
+    study = f"python study_dream.py temperatures {run.path} --train"
+    rows = [(figure.chapter, f"python -m utils.figures {run.path} {name}", run.figures / f"{name}.png")
+            for name, figure in FIGURES.items() if figure.chapter]  # fmt: skip
+    rows.append(("12-19", study, run.path / "dream" / "temperatures.png"))
+    rows.sort(key=lambda row: int(row[0].split("-")[1].split(",")[0].split()[0]))
+    cells = "".join(
+        f"<tr><td>{number}</td><td><code>{escape(command)}</code></td><td>{escape(str(path))}</td></tr>"
+        for number, command, path in rows
+    )
+    head = "<tr><th>figure</th><th>command</th><th>file</th></tr>"
+    return f"<h2>The chapter's figures</h2><table>{head}{cells}</table>"
+
+
+def _pictures(run: RunFolder, step: Step | None) -> list[str]:
+    """The figures of a step that exist."""
+    of_step = {name: figure.caption for name, figure in FIGURES.items() if figure.step == step}
+    return [_picture(run.figures / f"{name}.png", caption) for name, caption in of_step.items()]
 
 
 def _picture(path: Path, caption: str) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from models.vae import FrameCodec, kl_per_dimension, sample_z
+from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import BLUE, GREY, ORANGE, Sheet, figure, save
+from utils.run.episodes import Rollout, Series
 
 SIDE = 128
 TELLING = 0.1  # nats of KL, below which a dimension of z tells nothing of a frame
@@ -61,6 +63,47 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
         each.grid(alpha=0.3)
         each.set_xlim(-1, len(mu))
     drawn.suptitle("One frame, its distribution of z, and reconstructions of samples")
+    save(drawn, path)
+
+
+def save_encoding(rollout: Rollout, series: Series, spec: EnvironmentSpec, step: int, path: Path) -> None:
+    """One step of an episode as it is stored for M: mu, logvar, action, reward, done. Chapter, figure 12-10.
+
+    series: the encoded rollout.
+    """
+    rows = {
+        "mu": series.mu[step], "logvar": series.logvar[step], "action": rollout.action[step],
+        "reward": rollout.reward[step : step + 1], "done": rollout.done[step : step + 1].astype(int),
+    }  # fmt: skip
+    drawn, _ = figure(13, 5.6)
+    drawn.clear()
+    grid = drawn.add_gridspec(3, 5, width_ratios=(2.3, 2.6, 1.2, 1, 1), height_ratios=(1, 1, 0.55))
+    axes = drawn.add_subplot(grid[:, 0])
+    axes.imshow(rollout.obs[step], interpolation="nearest")
+    axes.set_title(f"the frame of step {step}, 64 x 64 x 3", fontsize=10)
+    axes.axis("off")
+    for row, (name, color) in enumerate((("mu", BLUE), ("logvar", ORANGE))):
+        axes = drawn.add_subplot(grid[row, 1:])
+        axes.bar(range(len(rows[name])), rows[name], color=color)
+        axes.axhline(0, color=GREY, lw=0.8)
+        axes.set_ylabel(f"{name}, {len(rows[name])}")
+        axes.set_xlim(-1, len(rows[name]))
+    axes.set_xlabel("dimension of z, from V's encode_mu_logvar")
+    texts = {
+        "action": "\n".join(f"{name} {value:+.2f}" for name, value in zip(spec.action_names, rows["action"])),
+        "reward": f"{rows['reward'][0]:+.2f}",
+        "done": f"{rows['done'][0]}",
+    }
+    total = sum(len(values) for values in rows.values())
+    for column, (name, text) in enumerate(texts.items(), 2):
+        axes = drawn.add_subplot(grid[2, column])
+        axes.axis("off")
+        axes.text(0.5, 0.95, f"{name}, {len(rows[name])}", ha="center", va="top", weight="bold")
+        axes.text(0.5, 0.62, text, ha="center", va="top")
+    axes = drawn.add_subplot(grid[2, 1])
+    axes.axis("off")
+    axes.text(0, 0.95, f"a row of {total} numbers for M:\nthe frame is not needed any more", ha="left", va="top")
+    drawn.suptitle("One step of an episode, encoded")
     save(drawn, path)
 
 
