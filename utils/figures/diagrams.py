@@ -5,6 +5,7 @@ They need a run's settings alone.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -54,7 +55,7 @@ class Canvas:
             self.text((center[0], center[1] - 1.1), text, fontsize)
         return box
 
-    def text(self, where: Point, text: str, fontsize: float = 9, color: str = INK, **kwargs: str) -> None:
+    def text(self, where: Point, text: str, fontsize: float = 9, color: str = INK, **kwargs: Any) -> None:
         style = {"ha": "center", "va": "center"} | kwargs
         self.axes.text(*where, text, fontsize=fontsize, color=color, **style)
 
@@ -202,7 +203,7 @@ def save_rnn_layers(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, path: Pa
     """M over three steps: what it reads, remembers and predicts. Chapter, figure 12-11."""
     canvas = Canvas(124, 66, f"M of {config.exp_name}: {rnn.count_params():,} parameters, the same ones at every step")
     predicted, actions = IN_WORDS[spec.predicts], spec.action_size
-    before = None
+    before: Box | None = None
     for index, (x, step) in enumerate(zip((26, 62, 98), ("t - 1", "t", "t + 1"))):
         given = canvas.box(
             (x, 9), (27, 10), SKY, f"{rnn.input_size} numbers of step {step}",
@@ -223,7 +224,7 @@ def save_rnn_layers(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, path: Pa
         else:
             canvas.arrow([before.right(), lstm.left()], "h, c")
         before = lstm
-    canvas.arrow([before.right(), (120, 28)])
+    canvas.arrow([lstm.right(), (120, 28)])
     canvas.save(path)
 
 
@@ -255,13 +256,12 @@ def save_mixture_outputs(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, pat
     canvas.text((x, 43.5), f"of z[{size // 3}]", 8)
     canvas.text((24 + size * cell / 2, 1.6), f"a column for each of the {size} numbers of z", 9, GREY)
     inner = canvas.drawn.add_axes((0.66, 0.38, 0.3, 0.42))
-    canvas.drawn.get_layout_engine().set(rect=(0, 0, 1, 1))
-    grid = np.linspace(-3.5, 3.5, 300)
+    at = np.linspace(-3.5, 3.5, 300)
     weights = np.linspace(1, 2, count) / np.linspace(1, 2, count).sum()
-    means, sigmas = np.linspace(-2, 1.8, count), np.linspace(0.35, 0.7, count)
-    curves = weights * np.exp(-0.5 * ((grid[:, None] - means) / sigmas) ** 2) / (sigmas * np.sqrt(2 * np.pi))
-    inner.plot(grid, curves, color=GREY, lw=0.8)
-    inner.plot(grid, curves.sum(axis=1), color=M_COLOR, lw=2)
+    centers, sigmas = np.linspace(-2, 1.8, count), np.linspace(0.35, 0.7, count)
+    curves = weights * np.exp(-0.5 * ((at[:, None] - centers) / sigmas) ** 2) / (sigmas * np.sqrt(2 * np.pi))
+    inner.plot(at, curves, color=GREY, lw=0.8)
+    inner.plot(at, curves.sum(axis=1), color=M_COLOR, lw=2)
     inner.set(yticks=[], xlabel=f"the next z[{size // 3}]")
     inner.set_title(f"{count} normal distributions, weighed and summed", fontsize=9)
     canvas.box(
