@@ -51,7 +51,7 @@ def _train(run: RunFolder, precision: str, seed: int, arguments: argparse.Namesp
         float(train_step(batch, tf.constant(step, tf.int64))["loss"])
     seconds = time.perf_counter() - began
     held = {name: float(v) for name, v in losses(held_out.first(HELD_OUT_SEQUENCES), tf.constant(-1, tf.int64)).items()}
-    return held | {"steps_per_second": arguments.updates * config.rnn_batch_size * training.time / seconds}
+    return held | {"steps_per_second": training.steps_in(arguments.updates, config.rnn_batch_size) / seconds}
 
 
 if __name__ == "__main__":

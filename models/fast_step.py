@@ -6,6 +6,8 @@ another. Each is first moved to make up for the errors of those before it, so th
 that M meets in dreams. Source: Frantar et al., "GPTQ", 2022, with bfloat16 in place of integers.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +17,13 @@ from models.mdn_rnn import LOGVAR_LIMIT
 
 # Dreams over which the rounding errors cancel, and the spread of the controllers that act in them.
 _DREAMS, _STEPS, _SPREAD = 64, 100, 0.1
+
+
+class Details(NamedTuple):
+    """What M was unsure of in a step of a batch of dreams, float32 (batch,) each."""
+
+    entropy: tf.Tensor | np.ndarray  # of the mixture's weights at the temperature, in nats, mean of the numbers of z
+    reward_or_logit: tf.Tensor | np.ndarray  # as in `models.dream.Prediction`
 
 
 class FastStep:
@@ -40,7 +49,8 @@ class FastStep:
         self._kernel, self._head = tf.cast(kernel, rnn.product_dtype), tf.cast(head, rnn.product_dtype)
         self._bias, self._head_bias = tf.constant(bias), tf.constant(head_bias)
         self._gates = tf.function(self._lstm_gates, jit_compile=True, autograph=False)
-        self._draw = tf.function(self._draw_z, jit_compile=True, autograph=False)
+        self._draw = tf.function(lambda *given: self._draw_z(*given)[:2], jit_compile=True, autograph=False)
+        self._draw_with_entropy = tf.function(self._draw_z, jit_compile=True, autograph=False)
 
     def __call__(
         self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor,
@@ -50,6 +60,16 @@ class FastStep:
         h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
         z, prediction = self._draw(self._product(h, self._head), temperature, uniform, normal)
         return self._model.arrive(z, h, c, prediction)
+
+    def detailed(
+        self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor,
+        mask: tf.Tensor | None = None,
+    ) -> tuple[DreamState, tf.Tensor, tf.Tensor, Details]:  # fmt: skip
+        """The same step, and its details."""
+        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
+        z, *details = self._draw_with_entropy(self._product(h, self._head), temperature, uniform, normal)
+        prediction, entropy = details
+        return *self._model.arrive(z, h, c, prediction), Details(entropy, prediction)
 
     @staticmethod
     def _product(vectors: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -63,11 +83,12 @@ class FastStep:
 
     def _draw_z(
         self, product: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """z, (batch, z_size), and the predicted reward or logit of the end, (batch,)."""
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """z, (batch, z_size), the predicted reward or logit of the end, (batch,), and the entropy of `Details`."""
         outputs = tf.cast(product, tf.float32) + self._head_bias
         logpi, mu, logvar = tf.unstack(tf.reshape(outputs[:, :-1], (-1, *self._planes)), axis=1)
-        weights = tf.exp((logpi - tf.reduce_max(logpi, axis=1, keepdims=True)) / temperature)
+        logits = (logpi - tf.reduce_max(logpi, axis=1, keepdims=True)) / temperature
+        weights = tf.exp(logits)
         sums = [weights[:, 0]]
         for k in range(1, self._planes[1]):
             sums.append(sums[-1] + weights[:, k])
@@ -78,7 +99,9 @@ class FastStep:
             chosen_mu = tf.where(beyond, mu[:, k], chosen_mu)
             chosen_logvar = tf.where(beyond, logvar[:, k], chosen_logvar)
         std = tf.exp(0.5 * tf.clip_by_value(chosen_logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT))
-        return chosen_mu + std * tf.sqrt(temperature) * normal, outputs[:, -1]
+        entropy = tf.math.log(sums[-1]) - tf.reduce_sum(weights * logits, axis=1) / sums[-1]
+        z = chosen_mu + std * tf.sqrt(temperature) * normal
+        return z, outputs[:, -1], tf.reduce_mean(entropy, axis=1)
 
 
 class SingleStep:
@@ -98,21 +121,32 @@ class SingleStep:
         mask: np.ndarray | None = None,
     ) -> tuple[DreamState, np.ndarray, np.ndarray]:  # fmt: skip
         """As `FastStep.__call__`, with arrays of a batch of one."""
+        return self.detailed(state, actions, temperature, uniform, normal, mask)[:3]
+
+    def detailed(
+        self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray,
+        mask: np.ndarray | None = None,
+    ) -> tuple[DreamState, np.ndarray, np.ndarray, Details]:  # fmt: skip
+        """As `FastStep.detailed`, with arrays of a batch of one."""
         read = np.concatenate([state.z[0], actions[0], state.reward_or_done, state.h[0]])
         i, f, g, o = np.split(read @ self._kernel + self._bias, 4)
         c = _sigmoid(f) * state.c + _sigmoid(i) * np.tanh(g)
         h = _sigmoid(o) * np.tanh(c) * (1 if mask is None else mask)
         outputs = h[0] @ self._head + self._head_bias
         logpi, mu, logvar = outputs[:-1].reshape(self._planes)
-        sums = np.cumsum(np.exp((logpi - logpi.max(axis=0)) / temperature), axis=0)
+        logits = (logpi - logpi.max(axis=0)) / temperature
+        weights = np.exp(logits)
+        sums = np.cumsum(weights, axis=0)
+        entropy = np.log(sums[-1]) - (weights * logits).sum(axis=0) / sums[-1]
         chosen = np.sum(uniform * sums[-1] >= sums[:-1], axis=0)[None]
         mu, logvar = (np.take_along_axis(part, chosen, axis=0) for part in (mu, logvar))
         std = np.exp(0.5 * np.clip(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT))
         z = mu + std * np.float32(np.sqrt(temperature)) * normal
+        prediction, details = outputs[-1:], Details(entropy.mean(keepdims=True), outputs[-1:])
         if self._model.predicts == "reward":
-            return DreamState(z, h, c, outputs[-1:]), outputs[-1:], np.zeros(1, bool)
-        done = outputs[-1:] > 0
-        return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done
+            return DreamState(z, h, c, prediction), prediction, np.zeros(1, bool), details
+        done = prediction > 0
+        return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done, details
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

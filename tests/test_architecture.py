@@ -20,6 +20,7 @@ FLOORS = {
     "scripts": 8,
     "benchmarks": 8,
 }
+SCRIPTS_IN_ROOMS = {"utils.run.export"}  # nothing of the product imports them
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for folder in ("models", "utils", "benchmarks")
@@ -29,6 +30,8 @@ MODULES = {
 
 def room(module: str) -> str | None:
     """None for packages of others, and for `utils` itself, which is empty."""
+    if module in SCRIPTS_IN_ROOMS:
+        return "scripts"
     top = module.split(".")[0]
     if top in ("models", "benchmarks"):
         return top

@@ -39,7 +39,7 @@ def test_overrides_and_extends(tmp_path):
     [
         (["rnn_num_step=5"], ["rnn_num_step", "unknown key", "did you mean rnn_num_steps?"]),
         (["z_size=many"], ["command line: z_size", "'many'", "integer"]),
-        (["controller_num_episode={3: 4}"], ["controller_num_episode", "from generation 1 on"]),
+        (["controller_num_episode={3: 4}"], ["controller_num_episode", "what holds from 1 on"]),
         (["controller_num_episode={1: 4, 9: 0}"], ["controller_num_episode", "at least 1", "{1: 4, 50: 16}"]),
         (["z_size=0"], ["z_size", "greater than or equal to 1"]),
         (["seed=1.5"], ["seed", "1.5"]),

@@ -124,6 +124,23 @@ def test_the_single_step_is_the_fast_one(precision, predicts):
     )  # a component may differ by a hair
 
 
+def test_the_details_of_a_step_are_those_of_the_mixture():
+    model, controller, state, (actions, temperature, *noise) = one_step("float32", 8)
+    fast = FastStep(model, controller)
+    *told, details = fast.detailed(state, actions, temperature, *noise)
+    for part, expected in zip(tf.nest.flatten(told), tf.nest.flatten(fast(state, actions, temperature, *noise))):
+        np.testing.assert_allclose(part, expected, atol=1e-5)
+    prediction = model.predict(state, actions)
+    weights = np.exp(prediction.mixture.at(temperature).logpi)
+    entropy = -(weights * np.log(weights)).sum(axis=-1).mean(axis=-1)
+    assert 0.1 < entropy.min() < entropy.max() < np.log(5)
+    np.testing.assert_allclose(details.entropy, entropy, atol=1e-4)
+    np.testing.assert_allclose(details.reward_or_logit, prediction.reward_or_logit, atol=1e-4)
+    first = [part[:1] for part in (actions, *noise)]
+    *_, single = SingleStep(fast).detailed(DreamState(*(part[:1] for part in state)), first[0], temperature, *first[1:])
+    np.testing.assert_allclose(single.entropy, entropy[:1], atol=1e-4)
+
+
 def one_step(precision, batch, predicts="reward"):
     """A dream of an M with large weights, and the arguments of its next step."""
     rng = np.random.default_rng(1)

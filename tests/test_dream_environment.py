@@ -14,6 +14,9 @@ from gymnasium.utils.env_checker import check_env
 
 import utils.environments  # noqa: F401  registers the ids
 from tests.helpers import ROOT
+from utils.agent.agent import Agent
+from utils.dreams.noise import InitialLatents
+from utils.run.folder import RunFolder
 from utils.system.errors import UsageError
 
 DREAM = "WorldModels/Dream-v0"
@@ -92,6 +95,45 @@ def test_stable_baselines3_learns_in_it(run):
     model.learn(256)
     assert model.num_timesteps == 256
     assert any((old != new).any() for old, new in zip(before, model.policy.parameters()))
+
+
+def test_a_reset_takes_a_start_and_a_temperature(run):
+    env = gymnasium.make(DREAM, run=run)
+    obs, info = env.reset(seed=0, options={"start": 2})
+    np.testing.assert_array_equal(obs[:Z], InitialLatents(RunFolder(run), Z).mu[2])
+    np.testing.assert_array_equal(info["z"], obs[:Z])
+    z = np.linspace(-1, 1, Z)
+    np.testing.assert_array_equal(env.reset(seed=0, options={"start": z})[0][:Z], z.astype(np.float32))
+    frame = gymnasium.make("WorldModels/CarRacing-v3").reset(seed=1)[0]
+    agent = Agent(RunFolder(run).read_config(), RunFolder(run))
+    np.testing.assert_array_equal(env.reset(options={"start": frame})[0][:Z], agent.codec.encode(frame[None])[0][0])
+
+    def entropy(**options) -> float:
+        env.reset(seed=0, options={"start": 0, **options})
+        return env.step(np.zeros(3, np.float32))[4]["mixture_entropy"]
+
+    cool, usual, hot = entropy(temperature=0.1), entropy(), entropy(temperature=3.0)
+    assert cool < usual < hot <= np.log(5)
+    assert entropy() == usual  # a temperature holds until the next reset
+    for wrong, expected in (
+        ({"start": 10_000}, "takes a whole number from 0 to"), ({"start": np.zeros(Z - 1)}, "takes a whole number"),
+        ({"start": np.full(Z, np.nan)}, "takes a whole number"), ({"temperature": 0}, "must be a number above 0"),
+        ({"temperature": "hot"}, "must be a number above 0"), ({"heat": 1}, "there are start and temperature"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=expected):
+            env.reset(options=wrong)
+
+
+def test_a_vector_tells_of_each_dream(run):
+    envs = gymnasium.make_vec(DREAM, num_envs=3, run=run)
+    envs.unwrapped._dreams.max_steps = 2
+    obs, info = envs.reset(seed=0, options={"start": 1, "temperature": 0.5})
+    np.testing.assert_array_equal(obs[0], obs[2])
+    for step in range(4):
+        obs, _, _, _, info = envs.step(np.zeros((3, 3), np.float32))
+        np.testing.assert_array_equal(info["z"], obs[:, :Z])
+        assert info["mixture_entropy"].shape == (3,)
+        assert np.isnan(info["mixture_entropy"]).all() == (step == 2)  # the first frames of the next dreams
 
 
 ELSEWHERE = """

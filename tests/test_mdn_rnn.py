@@ -173,7 +173,7 @@ def test_each_step_is_in_one_row_of_an_epoch_behind_the_one_before_it(tmp_path):
         z = np.repeat(np.arange(length, dtype=np.float32)[:, None] + 100 * episode, 6, axis=1)
         episodes.save(path, Series(z, z + 0.5, z[:, :3], z[:, 0], np.arange(length) == length - 1))
     sequences = SequenceSet(paths, config.load(TINY, ["rnn_max_seq_len=10"]))
-    assert (len(sequences), sequences.time) == (8, 10)
+    assert sequences.stages == {1: 10}
     batches = sequences.batches(0, 4, seed=0)
     seen = [next(batches) for _ in range(6)]  # three epochs
     for batch in seen:
@@ -192,6 +192,16 @@ def test_each_step_is_in_one_row_of_an_epoch_behind_the_one_before_it(tmp_path):
     again = next(sequences.batches(3, 4, seed=0))  # as after a kill
     np.testing.assert_array_equal(again.mu, seen[3].mu)
     np.testing.assert_array_equal(sequences.first(2).mu[..., 0].ravel(), np.arange(20))
+
+    staged = SequenceSet(paths, config.load(TINY, ["rnn_max_seq_len={1: 5, 4: 10}"]))
+    batches = staged.batches(0, 4, seed=0)
+    shapes = [(batch := next(batches)).goes_on.shape for _ in range(6)]
+    assert shapes == [(4, 5)] * 3 + [(4, 10)] * 3
+    assert [staged.steps_in(n, 4) for n in range(6)] == [0, 20, 40, 60, 100, 140]
+    np.testing.assert_array_equal(next(staged.batches(5, 4, seed=0)).mu, batch.mu)
+    np.testing.assert_array_equal(staged.first(2).mu[..., 0].ravel(), np.arange(20))
+    later = [next(staged.batches(n, 4, seed=0)).mu[..., 0].ravel() for n in (3, 4)]
+    assert len(np.unique(np.concatenate(later))) == 80  # a stage begins with an epoch of its own
 
 
 @pytest.mark.parametrize("env_name", ["WorldModels/CarRacing-v3", "WorldModels/TakeCover-v0"])

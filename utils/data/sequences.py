@@ -1,5 +1,6 @@
 """M's data loader: the series of all episodes in memory, laid end to end and cut into rows of one length."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,8 @@ class SequenceSet:
     In each epoch the episodes follow one another in another order, and each step counts once, as in the original code.
     There a row also begins with M's state at the end of the row before it, here with an empty one.
 
-    time: steps in a row, `rnn_max_seq_len`, or all that there are.
+    stages: steps in a row, by the iteration, counted from 1, from which on rows have so many (`rnn_max_seq_len`). No
+        row has more than there are.
     """
 
     def __init__(self, paths: list[Path], config: Config):
@@ -55,40 +57,52 @@ class SequenceSet:
         goes_on = np.ones(len(reward_or_done), np.float32)
         goes_on[self._begins] = 0
         self._steps = Batch(mu, logvar, action, np.roll(reward_or_done, 1) * goes_on, reward_or_done, goes_on)
-        self.time = min(config.rnn_max_seq_len, len(goes_on))
-        self._rows = len(goes_on) // self.time
-        self._epoch, self._layout = -1, np.empty(0, int)
-
-    def __len__(self) -> int:
-        """The number of rows."""
-        return self._rows
+        self.stages = {first: min(time, len(goes_on)) for first, time in config.row_stages.items()}
+        self._laid_out_for: tuple[int, int] | None = None  # stage and epoch of `_layout`
+        self._layout = np.empty((0, 0), int)
 
     def first(self, count: int) -> Batch:
-        """The first `count` rows of the episodes in their order, or all."""
-        steps = np.arange(min(count, self._rows) * self.time).reshape(-1, self.time)
+        """The first `count` rows of the episodes in their order, or all, as long as those of the last stage."""
+        time = list(self.stages.values())[-1]
+        steps = np.arange(min(count, self._rows(time)) * time).reshape(-1, time)
         return Batch(*(array[steps] for array in self._steps))
+
+    def steps_in(self, iterations: int, size: int) -> int:
+        """Time steps in the first `iterations` batches of `size` rows."""
+        begins = [*self.stages, iterations + 1]
+        return sum(
+            max(0, min(end - 1, iterations) - (begin - 1)) * size * time
+            for (begin, end), time in zip(itertools.pairwise(begins), self.stages.values())
+        )
 
     def batches(self, first_step: int, size: int, seed: int) -> Iterator[Batch]:
         """Endless. Each batch depends on (seed, step) alone."""
         step = first_step
         while True:
-            places = np.arange(step * size, (step + 1) * size)
-            rows = [self._row(int(place), seed) for place in places]
+            stage = max(first for first in self.stages if first <= step + 1)
+            places = (step + 1 - stage) * size + np.arange(size)
+            rows = [self._row(stage, int(place), seed) for place in places]
             yield Batch(*(array[np.stack(rows)] for array in self._steps))
             step += 1
 
-    def _row(self, place: int, seed: int) -> np.ndarray:
-        """The steps of the row at a place in the order of all epochs."""
-        epoch, row = divmod(place, self._rows)
-        if epoch != self._epoch:
-            self._epoch, self._layout = epoch, self._laid_out(seeding.generator(seed, "sequences", epoch))
+    def _rows(self, time: int) -> int:
+        return len(self._steps.goes_on) // time
+
+    def _row(self, stage: int, place: int, seed: int) -> np.ndarray:
+        """The steps of the row at a place in the order of all epochs of a stage."""
+        time = self.stages[stage]
+        epoch, row = divmod(place, self._rows(time))
+        if self._laid_out_for != (stage, epoch):
+            purpose = "sequences" if stage == 1 else f"sequences from iteration {stage} on"
+            self._layout = self._laid_out(time, seeding.generator(seed, purpose, epoch))
+            self._laid_out_for = stage, epoch
         return self._layout[row]
 
-    def _laid_out(self, rng: np.random.Generator) -> np.ndarray:
+    def _laid_out(self, time: int, rng: np.random.Generator) -> np.ndarray:
         """The steps of all rows of an epoch, (rows, time): episodes in a random order, then rows in a random order."""
-        order = rng.permutation(len(self._lengths))
+        rows, order = self._rows(time), rng.permutation(len(self._lengths))
         lengths, total = self._lengths[order], int(self._lengths.sum())
         shift = self._begins[order] - (np.cumsum(lengths) - lengths)
         steps = np.arange(total) + np.repeat(shift, lengths)
-        spare = int(rng.integers(total - self._rows * self.time + 1))  # what is left over is at both ends
-        return rng.permutation(steps[spare : spare + self._rows * self.time].reshape(self._rows, self.time))
+        spare = int(rng.integers(total - rows * time + 1))  # what is left over is at both ends
+        return rng.permutation(steps[spare : spare + rows * time].reshape(rows, time))

@@ -1,5 +1,6 @@
 """Dreams of a run side by side, a step at a time: what the Gymnasium environments and the player share."""
 
+import numbers
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from models.vae import FrameCodec
     from utils.dreams.noise import InitialLatents
 
+FRAME_SHAPE = (64, 64, 3)
 NOISE_STEPS = 64  # steps of noise that are drawn at once for a dream
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises `UsageError` if it is not a number above 0."""
+    if not (isinstance(temperature, numbers.Real) and 0 < temperature < float("inf")):
+        raise UsageError(f"temperature {temperature}: must be a number above 0")
 
 
 class DreamBatch:
@@ -26,13 +34,12 @@ class DreamBatch:
     TensorFlow starts with the first dream. Before it, a process may fork: vectors of processes make an environment
     only to read its spaces, and then fork, which TensorFlow does not survive.
 
-    temperature: may be set.
+    temperature: may be set, to what `check_temperature` takes.
     Raises `UsageError` if the run has no M or no first frames, or the temperature is not above 0.
     """
 
     def __init__(self, run: RunFolder, num_envs: int, temperature: float):
-        if not 0 < temperature < float("inf"):
-            raise UsageError(f"temperature {temperature}: must be a number above 0")
+        check_temperature(temperature)
         self.temperature, self._num_envs, self._run = temperature, num_envs, run
         self._config = run.read_config()
         run.require_rnn()
@@ -61,8 +68,8 @@ class DreamBatch:
         begin = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
         self._state = DreamState(*(part.numpy() for part in begin))
         step = FastStep(model, self.controller)
-        compiled = SingleStep(step) if self._num_envs == 1 else tf.function(step, autograph=False)
-        return compiled, InitialLatents(self._run, self._config.z_size)
+        detailed = SingleStep(step).detailed if self._num_envs == 1 else tf.function(step.detailed, autograph=False)
+        return detailed, InitialLatents(self._run, self._config.z_size)
 
     def _model(self) -> "tuple[Callable, InitialLatents]":
         """The step and the starts. Raises `UsageError` in a process forked from one in which TensorFlow ran."""
@@ -78,8 +85,11 @@ class DreamBatch:
 
         return FrameCodec(load_vae(self._config, self._run))
 
-    def begin(self, env_index: int, seed: int) -> None:
-        """Begins the dream of `seed`, with its own start and an empty memory."""
+    def begin(self, env_index: int, seed: int, start: int | np.ndarray | None = None) -> None:
+        """Begins the dream of `seed`, with an empty memory.
+
+        start: what `start_latent` takes, or the seed decides.
+        """
         _, initial = self._model()
         from utils.dreams.noise import DreamNoise
 
@@ -88,9 +98,29 @@ class DreamBatch:
             self._state = type(self._state)(*map(np.array, self._state))
         for part in self._state:
             part[env_index] = 0
-        self._state.z[env_index] = initial.sample(noise.start)
+        self._state.z[env_index] = initial.sample(noise.start) if start is None else self.start_latent(start)
         if self._mask is not None:
             self._mask[env_index] = noise.mask(self._config.rnn_size, self._dropout)
+
+    def start_latent(self, start: int | np.ndarray) -> np.ndarray:
+        """z, float32 (z_size,), of a start: the number of an episode of the run, z itself, or a frame.
+
+        start: whole number, or float (z_size,), or uint8 (64, 64, 3). Of an episode's first frame and of a frame, z
+            is the mean that V encodes.
+        Raises `UsageError` if it is none of these.
+        """
+        _, initial = self._model()
+        array, size = np.asarray(start), initial.mu.shape[1]
+        if array.shape == () and np.issubdtype(array.dtype, np.integer) and 0 <= array < len(initial.mu):
+            return np.asarray(initial.mu[array])
+        if array.shape == FRAME_SHAPE and array.dtype == np.uint8:
+            return self._codec.encode(array[None])[0][0]
+        if array.shape == (size,) and np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all():
+            return array.astype(np.float32)
+        raise UsageError(
+            f"start: {array.dtype} {array.shape or array}; takes a whole number from 0 to {len(initial.mu) - 1}, "
+            f"{size} finite floats or a frame, uint8 {FRAME_SHAPE}"
+        )
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards, float32, and ends, bool, (num_envs,) each. actions: float32 (num_envs, action_size)."""
@@ -100,9 +130,23 @@ class DreamBatch:
             self._ahead[:, :, env_index] = self._noise[env_index].draw(NOISE_STEPS, self._config.z_size)
         uniform, normal = self._ahead[:, row, np.arange(self._num_envs)]
         self._steps += 1
-        state, rewards, done = step(self._state, actions, np.float32(self.temperature), uniform, normal, self._mask)
+        temperature = np.float32(self.temperature)
+        state, rewards, done, self._details = step(self._state, actions, temperature, uniform, normal, self._mask)
         self._state = type(self._state)(*map(np.asarray, state))
         return np.array(rewards), np.array(done)
+
+    def info(self) -> dict[str, np.ndarray]:
+        """Of the last step, float32: z, (num_envs, z_size), and (num_envs,) each, mixture_entropy and end_probability.
+
+        mixture_entropy: of the mixture's weights from which z was drawn, in nats, mean of the numbers of z.
+        end_probability: P(done), if M predicts the end.
+        """
+        info = {"z": np.array(self.z), "mixture_entropy": np.asarray(self._details.entropy)}
+        if self.spec.predicts == "done":
+            from models.mdn_rnn import end_probability
+
+            info["end_probability"] = end_probability(self._details.reward_or_logit).numpy()
+        return info
 
     def features(self) -> np.ndarray:
         """What the run's controller reads, float32 (num_envs, num_features)."""

@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 
 
 def _stages(value: object) -> object:
-    """Checks a whole number, or whole numbers by the generation from which on they apply."""
+    """Checks a whole number, or whole numbers by the generation or iteration from which on they apply."""
     stages = value if isinstance(value, dict) else {1: value}
     if any(type(number) is not int or number < 1 for stage in stages.items() for number in stage):
         raise ValueError("should be a whole number of at least 1, or some of them: {1: 4, 50: 16}")
     if 1 not in stages:
-        raise ValueError("should say how many there are from generation 1 on")
+        raise ValueError("should say what holds from 1 on")
     return value
+
+
+def _sorted_stages(stages: int | dict[int, int]) -> dict[int, int]:
+    return dict(sorted(stages.items())) if isinstance(stages, dict) else {1: stages}
+
+
+_Stages = Annotated[int | dict[int, int], PlainValidator(_stages)]
 
 
 def _setting(step: Step | None, fixed: bool = True, **bounds: Any) -> Any:
@@ -79,7 +86,7 @@ class Config(BaseModel):
     # Step 4
     rnn_size: int = _setting(Step.RNN, ge=1, le=8192)
     rnn_num_mixture: int = _setting(Step.RNN, ge=1, le=100)
-    rnn_max_seq_len: int = _setting(Step.RNN, ge=1)
+    rnn_max_seq_len: _Stages = _setting(Step.RNN)
     rnn_batch_size: int = _setting(Step.RNN, ge=1)
     rnn_num_steps: int = _setting(Step.RNN, fixed=False, ge=0)
     rnn_learning_rate: float = _setting(Step.RNN, gt=0, le=1)
@@ -103,9 +110,7 @@ class Config(BaseModel):
     controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
     controller_num_worker: int = _setting(Step.CONTROLLER, ge=1)
     controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
-    controller_num_episode: Annotated[int | dict[int, int], PlainValidator(_stages)] = _setting(
-        Step.CONTROLLER, fixed=False
-    )
+    controller_num_episode: _Stages = _setting(Step.CONTROLLER, fixed=False)
     controller_max_frames: int = _setting(Step.CONTROLLER, ge=1)
     controller_patience: int = _setting(Step.CONTROLLER, ge=0)
     controller_num_lane: int = _setting(Step.CONTROLLER, ge=1, le=1024)
@@ -184,8 +189,12 @@ class Config(BaseModel):
     @property
     def episode_stages(self) -> dict[int, int]:
         """`controller_num_episode` by the generation, counted from 1, from which on it applies. Sorted."""
-        stages = self.controller_num_episode
-        return dict(sorted(stages.items())) if isinstance(stages, dict) else {1: stages}
+        return _sorted_stages(self.controller_num_episode)
+
+    @property
+    def row_stages(self) -> dict[int, int]:
+        """`rnn_max_seq_len` by the iteration, counted from 1, from which on it applies. Sorted."""
+        return _sorted_stages(self.rnn_max_seq_len)
 
     @property
     def num_episodes(self) -> int:

@@ -4,12 +4,17 @@ RUN is a run folder with a trained controller. FOLDER, which must not exist yet,
 `render_agent.py` takes. It has no rollouts, series and training states. Weights are rounded to float16; the encoder
 multiplies in bfloat16, which is coarser, if the hardware can.
 
+With --onnx, FOLDER becomes V, M and C for programs in other languages: graphs in float32, each checked against
+TensorFlow. docs/onnx.md shows how they make a loop.
+
 reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
 writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs
+        with --onnx: encode.onnx, decode.onnx, memory.onnx, controller.onnx, agent.json
 
 examples
   python -m utils.run.export runs/carracing_laptop pretrained/carracing
   python render_agent.py pretrained/carracing --stock --episodes 100
+  python -m utils.run.export pretrained/carracing --onnx carracing_onnx
 """
 
 import argparse
@@ -26,6 +31,7 @@ from utils.run.config import Config
 from utils.run.folder import RunFolder, command
 from utils.run.provenance import check_agent, check_rnn
 from utils.run.steps import Step
+from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, user_path, write_json, write_npz
 
@@ -48,12 +54,24 @@ def main() -> None:
     )
     parser.add_argument("run", type=user_path, metavar="RUN", help="run folder with a trained controller")
     parser.add_argument("folder", type=user_path, metavar="FOLDER", help="to make")
+    parser.add_argument("--onnx", action="store_true", help="make ONNX graphs instead")
     arguments = parser.parse_args()
     if arguments.folder.exists():
         raise UsageError(f"{arguments.folder} is there already; delete it, or name another")
+    if arguments.onnx:
+        _onnx(RunFolder(arguments.run), arguments.folder)
+        return
     ship(RunFolder(arguments.run), RunFolder(arguments.folder))
     size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
     print(f"{arguments.folder}: {size / 1e6:.1f} MB; {command('render_agent.py', arguments.folder)}")
+
+
+def _onnx(run: RunFolder, folder: Path) -> None:
+    check_agent(run)
+    compute.start_tensorflow()
+    from utils.agent.onnx_files import save_onnx
+
+    save_onnx(run, folder, print)
 
 
 def ship(run: RunFolder, target: RunFolder) -> None:

@@ -57,8 +57,11 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
 
     batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.draw_seed), depth=4)
-    steps_per_batch = config.rnn_batch_size * training_set.time
-    training.run(config.rnn_num_steps, batches, train_step, held_out, progress, steps_per_batch)
+
+    def time_steps(iterations: int) -> int:
+        return training_set.steps_in(iterations, config.rnn_batch_size)
+
+    training.run(config.rnn_num_steps, batches, train_step, held_out, progress, time_steps)
     training.keep_weights(rnn, run.rnn_weights)
     return training.last_row()
 

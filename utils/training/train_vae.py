@@ -63,7 +63,11 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
         return _held_out(vae, held_out_obs, config)
 
     batches = prefetched(stream.batches(training.step, math.ceil(config.vae_num_epoch)), depth=8)
-    training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, config.vae_batch_size)
+
+    def frames_in(steps: int) -> int:
+        return steps * config.vae_batch_size
+
+    training.run(stream.steps_of(config.vae_num_epoch), batches, train_step, held_out, progress, frames_in)
     training.keep_weights(vae.vae, run.vae_weights)
     return training.last_row()
 

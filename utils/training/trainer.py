@@ -92,13 +92,13 @@ class Training:
 
     def run(
         self, total_steps: int, batches: Iterable, train_step: Callable[..., dict[str, tf.Tensor]],
-        held_out: Callable[[], dict[str, float]], progress: Progress, items_per_step: int,
+        held_out: Callable[[], dict[str, float]], progress: Progress, items: Callable[[int], int],
     ) -> None:  # fmt: skip
         """Trains up to `total_steps`.
 
         train_step: of a batch and the number of the step, to losses.
         held_out: returns losses.
-        items_per_step: counted by `progress`.
+        items: in the first n steps, as `progress` counts them.
         """
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
@@ -106,16 +106,16 @@ class Training:
             if any(self._is_outdated(path) for path in self._pictures):
                 self._draw()
             return
-        progress.start(total_steps * items_per_step, self.step * items_per_step)
+        progress.start(items(total_steps), items(self.step))
         first = self.step
         saved = drawn = began = time.monotonic()
         for batch in batches:
             losses = {name: float(v) for name, v in train_step(batch, tf.constant(self.step, tf.int64)).items()}
             self._count_step(losses)
-            progress.advance(items_per_step, **losses)
+            progress.advance(items(self.step) - items(self.step - 1), **losses)
             if self.step * self._num_logs // total_steps > (self.step - 1) * self._num_logs // total_steps:
                 seconds = (time.monotonic() - began) / (self.step - first)
-                self._log(held_out(), seconds, items_per_step)
+                self._log(held_out(), seconds, (items(self.step) - items(first)) / (self.step - first))
                 began, first = time.monotonic(), self.step
             last = self.step == total_steps
             if last or time.monotonic() - saved > self._checkpoint_seconds:
@@ -138,7 +138,7 @@ class Training:
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
 
-    def _log(self, held_out: dict[str, float], seconds: float, items_per_step: int) -> None:
+    def _log(self, held_out: dict[str, float], seconds: float, items_per_step: float) -> None:
         """Adds a row. seconds: of a step."""
         row: dict[str, float | None] = {"step": self.step}
         row |= {name: round(total / self._count, 5) for name, total in self._sums.items()}
