@@ -39,7 +39,7 @@ ONNX_PAGE = Path(__file__).with_name("onnx_page.html")
 ONNX_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 SHOWN_SECONDS, STEPS, REPEATS = 10, 100, 5
 BASE64 = 4 / 3
-WINDOW, STEPS_PER_FRAME, MILLISECONDS_PER_FRAME = (880, 560), 3, 60
+WINDOW, STEPS_PER_FRAME, MILLISECONDS_PER_FRAME = (920, 830), 3, 60
 # Who acts in the film, at which temperature, for how many frames: nobody's key is C.
 SCENES = (
     ("", 1.0, 60),

@@ -11,7 +11,7 @@ from utils.data.sequences import Batch, SequenceSet
 from utils.environments import get_spec
 from utils.run import config, episodes
 from utils.run.episodes import Series
-from utils.training.train_rnn import make_steps
+from utils.training.train_rnn import DecayByTimeSteps, make_steps
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +202,18 @@ def test_each_step_is_in_one_row_of_an_epoch_behind_the_one_before_it(tmp_path):
     np.testing.assert_array_equal(staged.first(2).mu[..., 0].ravel(), np.arange(20))
     later = [next(staged.batches(n, 4, seed=0)).mu[..., 0].ravel() for n in (3, 4)]
     assert len(np.unique(np.concatenate(later))) == 80  # a stage begins with an epoch of its own
+
+
+def test_the_learning_rate_falls_with_the_time_steps_that_m_has_read():
+    def rates(*overrides) -> list[float]:
+        schedule = DecayByTimeSteps(
+            config.load(TINY, ["rnn_learning_rate=1e-3", "rnn_learning_rate_decay=0.5", *overrides])
+        )
+        return [float(schedule(step)) for step in range(7)]
+
+    np.testing.assert_allclose(rates("rnn_max_seq_len=8"), 1e-3 * 0.5 ** np.arange(7), rtol=1e-6)
+    staged = rates("rnn_max_seq_len={1: 2, 5: 4, 6: 8}")
+    np.testing.assert_allclose(staged, 1e-3 * 0.5 ** np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 2.5]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("env_name", ["WorldModels/CarRacing-v3", "WorldModels/TakeCover-v0"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from models.mdn_loss import MDNLoss
@@ -66,6 +67,24 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     return training.last_row()
 
 
+class DecayByTimeSteps(keras.optimizers.schedules.LearningRateSchedule):
+    """`rnn_learning_rate_decay` for each iteration with the longest rows, and less for shorter ones, in proportion."""
+
+    def __init__(self, config: Config):
+        self._rate, self._decay, self._stages = (
+            config.rnn_learning_rate,
+            config.rnn_learning_rate_decay,
+            config.row_stages,
+        )
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step, longest = tf.cast(step, tf.float32), max(self._stages.values())
+        begins, iterations = [first - 1.0 for first in self._stages], tf.zeros_like(step)
+        for begin, end, time in zip(begins, [*begins[1:], np.inf], self._stages.values()):
+            iterations += tf.clip_by_value(step - begin, 0.0, end - begin) * (time / longest)
+        return self._rate * tf.pow(self._decay, iterations)
+
+
 def _pictures(rnn: MDNRNN, held_out_paths: list, config: Config, run: RunFolder) -> dict[str, Callable]:
     """What is drawn of M while it trains: its predictions in the held-out episode with the most reward."""
     predicts, codec = get_spec(config.env_name).predicts, FrameCodec(load_vae(config, run))
@@ -87,8 +106,7 @@ def make_steps(
         among cores.
     """
     predicts = get_spec(config.env_name).predicts
-    rate = keras.optimizers.schedules.ExponentialDecay(config.rnn_learning_rate, 1, config.rnn_learning_rate_decay)
-    optimizer = keras.optimizers.Adam(rate, clipvalue=config.rnn_grad_clip)
+    optimizer = keras.optimizers.Adam(DecayByTimeSteps(config), clipvalue=config.rnn_grad_clip)
     variables = rnn.trainable_variables
     optimizer.build(variables)
     mdn_loss = MDNLoss(rnn, predicts)

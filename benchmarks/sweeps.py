@@ -1,0 +1,76 @@
+"""Doom without looking: how long does an agent live that only runs to and fro, in the game and in M's dreams?
+
+    python -m benchmarks.sweeps runs/doom_laptop --store
+
+A policy runs so many steps one way, then so many the other way, whatever comes. The room is some 105 steps wide: short
+ways turn before the walls, long ones wait at them. The policy is the same in the game and in dreams, and nothing was
+trained in either, so what differs is M: a C that learns in its dream can only be as right as the dream about when to
+turn. Mean and standard deviation of steps, in dreams at each temperature, with the run's dropout and without.
+"""
+
+import numpy as np
+
+from benchmarks.report import announce, at_least_1, command, store, with_store
+from utils.agent import evaluate
+from utils.environments import get_spec
+from utils.environments.spec import Explorer
+from utils.run import cli
+from utils.run.folder import RunFolder
+from utils.system import compute
+from utils.system.files import user_path
+from utils.system.progress import Progress
+
+ENV = "WorldModels/TakeCover-v0"
+
+
+def sweep(pace: int) -> Explorer:
+    """Turns after `pace` steps. The first way is half as long, as the agent begins in the middle."""
+    step = pace // 2 - 1
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        nonlocal step
+        step += 1
+        return np.full(1, -1.0 if step // pace % 2 == 0 else 1.0, np.float32)
+
+    return act
+
+
+def main() -> None:
+    parser = with_store(command("sweeps", __doc__))
+    parser.add_argument("run", type=user_path, metavar="RUN", help="run folder of Doom with a trained M")
+    parser.add_argument("--paces", type=at_least_1, nargs="+", default=[60, 75, 95, 115, 140, 160], metavar="STEPS")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 1.15], metavar="T")
+    parser.add_argument("--episodes", type=at_least_1, default=100, metavar="N", help="games and dreams (%(default)s)")
+    arguments = parser.parse_args()
+    announce(arguments)
+    compute.start_tensorflow()
+    from utils.agent.agent import Agent
+    from utils.dreams.ends import dreamed_lives
+
+    run, spec = RunFolder(arguments.run), get_spec(ENV)
+    config = run.read_config()
+    dropouts = sorted({0.0, config.controller_dream_dropout})
+    jobs, rows = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, arguments.episodes), []
+    agents = {rate: Agent(config.model_copy(update={"controller_dream_dropout": rate}), run) for rate in dropouts}
+    for pace in arguments.paces:
+        explore = lambda rng, pace=pace: sweep(pace)  # noqa: E731
+        outcomes = evaluate.score_exploration(spec, explore, jobs, False, spec.max_steps, Progress("game", "games"))
+        row = {"pace": pace, "game": _mean_std([outcome.steps for outcome in outcomes])}
+        for rate, agent in agents.items():
+            for temperature in arguments.temperatures:
+                policy = sweep(pace)
+                act = lambda state, policy=policy: np.repeat(policy(np.empty(0))[None], len(jobs), axis=0)  # noqa: E731
+                steps, _ = dreamed_lives(agent, run, act, jobs, temperature, spec.max_steps)
+                row[f"dream, temperature {temperature:g}, dropout {rate:g}"] = _mean_std(steps)
+        rows.append(row)
+        print(*(f"{name}: {value}" for name, value in row.items()), sep="; ", flush=True)
+    name = f"sweeps_{arguments.run.resolve().name}"
+    store(arguments, name, {"episodes": arguments.episodes, "rows": rows})
+
+
+def _mean_std(steps) -> str:
+    return f"{np.mean(steps):.0f} +- {np.std(steps):.0f}"
+
+
+if __name__ == "__main__":
+    cli.call(main)
