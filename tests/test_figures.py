@@ -44,7 +44,11 @@ def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     page = (run / "report.html").read_text()
     embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}
     assert {(run / "figures" / f"{name}.png").read_bytes() for name in FIGURES} <= embedded
-    assert re.findall(r"(?:src|href)=\"(?!data:)([^\"]*)", page) == ["dream.html"]  # nothing from anywhere else
+    sections = re.findall(r'<h2 id="([^"]*)"', page)
+    assert "2-v-learns-to-see" in sections
+    assert "<b>Figure 12-7</b>" in page
+    links = re.findall(r"(?:src|href)=\"(?!data:)([^\"]*)", page)
+    assert links == [*(f"#{section}" for section in sections), "dream.html"]  # nothing from anywhere else
     assert "://" not in (run / "dream.html").read_text()
     assert "controller_num_generation" in page
     timings = json.loads((run / "timings.json").read_text())
@@ -121,15 +125,17 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
         np.zeros(9, np.float32), np.zeros(9, bool),
     )  # fmt: skip
     rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], -1e3])
-    lived = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    lived, scores = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
     assert lived.shape == (3, 9, 4)
+    np.testing.assert_array_equal(scores, np.tile(np.arange(9), (3, 1)))  # a step survived is a reward of 1
     np.testing.assert_allclose(lived[:, 0], 1, atol=1e-6)
     assert np.isfinite(lived).all()
     assert len(np.unique(lived[:, 8], axis=0)) == 3
     rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], 1e3])
-    lived = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    lived, scores = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
     assert np.isfinite(lived[:, 0]).all()
     assert np.isnan(lived[:, 1:]).all()
+    np.testing.assert_array_equal(scores[:, -1], 1)
 
 
 def test_ways_are_where_the_car_was(evolved):

@@ -137,7 +137,8 @@ def _evolution(inputs: FigureInputs, path: Path) -> None:
 
 def _controller(inputs: FigureInputs, path: Path) -> None:
     parameters, which = inputs.controller
-    control.save_weights(parameters, inputs.config.controller, inputs.spec, which, path)
+    reads = control.Reads(inputs.dreamed.features.std(axis=0), inputs.telling)
+    control.save_weights(parameters, inputs.config.controller, inputs.spec, which, path, reads)
 
 
 def _trajectories(inputs: FigureInputs, path: Path) -> None:
@@ -219,6 +220,11 @@ FIGURES = {
         "CMA-ES at work: where the population went, how wide it was, and which worker scored which part of it.",
         _evolution,
     ),
-    "controller": Figure(Step.CONTROLLER, "", "All parameters of C.", _controller),
+    "controller": Figure(
+        Step.CONTROLLER,
+        "",
+        "All weights of C, times the spread of what they weigh: where its actions come from.",
+        _controller,
+    ),
     "ways": Figure(Step.CONTROLLER, "", "Where the agent goes, and where it fails.", _trajectories),
 }

@@ -1,6 +1,7 @@
 """C's weights, and its trajectories."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +13,33 @@ from utils.environments.spec import EnvironmentSpec
 from utils.figures.style import BLUE, FAINT, ORANGE, figure, save
 
 
-def save_weights(parameters: np.ndarray, controller: Controller, spec: EnvironmentSpec, title: str, path: Path) -> None:
-    """A row for each action, a picture for each input, all on one scale. parameters: float32 (num_parameters,)."""
+class Reads(NamedTuple):
+    """What C reads where it acts."""
+
+    spread: np.ndarray  # float32 (num_features,), standard deviation of each number
+    telling: np.ndarray  # the numbers of z, the most telling one first
+
+
+def save_weights(
+    parameters: np.ndarray, controller: Controller, spec: EnvironmentSpec, title: str, path: Path,
+    reads: Reads | None = None,
+) -> None:  # fmt: skip
+    """A row for each action, a picture for each input, all on one scale.
+
+    parameters: float32 (num_parameters,).
+    reads: weights are multiplied by the spread of what they weigh, and z is sorted. Without it they are as they are.
+    """
     names, (weights, biases) = spec.action_names, controller.split(parameters)
+    weighed, order = "|w|", "dimension by dimension"
+    if reads is not None:
+        spreads = np.split(reads.spread, np.cumsum(list(controller.inputs.values()))[:-1])
+        weights = {name: part * spread[:, None] for (name, part), spread in zip(weights.items(), spreads)}
+        if "z" in weights:
+            weights["z"] = weights["z"][reads.telling]
+        weighed, order = (
+            "|w x spread|",
+            "times the spread of what they weigh in dreams; z: the most telling number first,",
+        )
     height = 8 if controller.num_features <= 400 else 16
     shapes = [(height, -(-len(part) // height)) for part in weights.values()]
     drawn, panels = figure(
@@ -32,13 +57,12 @@ def save_weights(parameters: np.ndarray, controller: Controller, spec: Environme
             axes.set_xticks([]), axes.set_yticks([])
             if row == 0:
                 axes.set_title(f"{name} ({len(part)})")
-            axes.set_xlabel(f"mean |w| {np.abs(part[:, row]).mean():.2f}", fontsize=9)
+            axes.set_xlabel(f"mean {weighed} {np.abs(part[:, row]).mean():.2f}", fontsize=9)
         bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
         panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
-    drawn.colorbar(picture, ax=panels, label="weight", shrink=0.8, extend="both")
-    drawn.suptitle(
-        f"The {len(parameters)} weights of C ({title}),\ndimension by dimension from left to right, then down"
-    )
+    label = "weight" if reads is None else "weight x spread"
+    drawn.colorbar(picture, ax=panels, label=label, shrink=0.8, extend="both")
+    drawn.suptitle(f"The {len(parameters)} weights of C ({title}),\n{order} from left to right, then down")
     save(drawn, path)
 
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from models.controller import Controller
 from models.mdn_rnn import MDNRNN
-from models.vae import VAE, kl_per_dimension
-from utils.dreams.batch import DreamBatch
+from models.vae import VAE
 from utils.dreams.noise import InitialLatents
 from utils.environments.spec import EnvironmentSpec
 from utils.figures.inputs import FigureInputs
@@ -26,7 +25,6 @@ PAGE = Path(__file__).parent / "page"
 MODULES = ("tensors.mjs", "world_model.mjs", "page.mjs")
 NUM_STARTS = 200
 NUM_FRAMES = 100
-DREAMED_STEPS = 500
 LARGEST = 16_000_000  # bytes of a page
 
 
@@ -59,10 +57,9 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
     config, spec, controller = agent.config, agent.spec, agent.controller
     starts = InitialLatents(inputs.run, config.z_size)
     weights = page_weights(agent.vae, agent.rnn, controller, parameters)
-    frames, logvar = _frames(inputs, parameters, starts)
     arrays = {
         "starts_mu": _some(starts.mu, NUM_STARTS), "starts_logvar": _some(starts.logvar, NUM_STARTS),
-        "frames_mu": _some(frames, NUM_FRAMES),
+        "frames_mu": _some(inputs.seen_latents[0], NUM_FRAMES),
     }  # fmt: skip
     weights |= {name: array.astype(np.float16) for name, array in arrays.items()}
     header = {
@@ -73,35 +70,13 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
         "lowestAction": controller.lowest_action.tolist(), "keyboard": _keyboard(spec),
         "temperature": config.controller_temperature, "dropout": config.controller_dream_dropout,
         "maxSteps": spec.max_steps, "stepsPerSecond": spec.steps_per_second,
-        "telling": np.argsort(-kl_per_dimension(frames, logvar).mean(axis=0)).tolist(),
+        "telling": inputs.telling.tolist(),
     }  # fmt: skip
     page = _page(header, weights)
     if len(page) > LARGEST:
         raise UsageError(f"dream_page: V, M and C make a page of {len(page) / 1e6:.0f} MB; at most 16 MB are sensible")
     with atomic_write(path) as temporary:
         temporary.write_bytes(page)
-
-
-def _frames(inputs: FigureInputs, parameters: np.ndarray, starts: InitialLatents) -> tuple[np.ndarray, np.ndarray]:
-    """mu and logvar of held-out frames, or, if there are no rollouts, z of a dream of C with the spread of its starts.
-
-    float32 (n, z_size) each. A shipped agent has no rollouts.
-    """
-    try:
-        return inputs.latents
-    except UsageError:
-        pass
-    dreams = DreamBatch(inputs.run, 1, inputs.config.controller_temperature)
-    controller, zs, seed = inputs.config.controller, [], 0
-    dreams.begin(0, seed)
-    for _ in range(DREAMED_STEPS):
-        zs.append(dreams.z[0].copy())
-        action = controller.act(parameters[None], dreams.features()[None])[0]
-        if dreams.step(np.asarray(action))[1][0]:
-            seed += 1
-            dreams.begin(0, seed)
-    logvar = starts.logvar.mean(axis=0)
-    return np.stack(zs), np.broadcast_to(logvar, (len(zs), len(logvar)))
 
 
 def _some(array: np.ndarray, count: int) -> np.ndarray:

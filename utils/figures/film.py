@@ -42,7 +42,7 @@ def compose(frame: Frame, action_names: tuple[str, ...]) -> Image.Image:
     draw.text((12 + 150 * len(action_names), 408), f"reward {frame.reward:+.1f}", fill=INK, font=_FONT)
     draw.text((_SIDE_X, 408), f"score {frame.score:.0f}", fill=INK, font=font(22))
     draw.text((_SIDE_X, 444), f"step {frame.step}", fill=INK, font=_FONT)
-    _bar(draw, 12 + 150 * len(action_names), "", float(np.clip(frame.reward / 4, -1, 1)))
+    _bar(draw, 12 + 150 * len(action_names), "", frame.reward / 4)
     return image
 
 
@@ -57,13 +57,16 @@ def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float) -> None:
-    """A bar from -1 to 1 with 0 in the middle, 130 wide, in the strip below the view."""
+    """A bar from -1 to 1 with 0 in the middle, 130 wide, below the view. An arrow where `value` is beyond."""
     if name:
         draw.text((x, 408), f"{name} {value:+.2f}", fill=INK, font=_FONT)
     draw.rectangle((x, 436, x + 130, 456), fill=FAINT)
-    middle, end = x + 65, x + 65 + round(65 * value)
+    middle, end = x + 65, x + 65 + round(65 * min(max(value, -1), 1))
     draw.rectangle((min(middle, end), 436, max(middle, end), 456), fill=POSITIVE if value >= 0 else NEGATIVE)
     draw.line((middle, 432, middle, 460), fill=INK)
+    if abs(value) > 1:
+        ahead = 7 if value > 0 else -7
+        draw.polygon(((end - ahead, 436), (end + ahead, 446), (end - ahead, 456)), fill=INK)
 
 
 def check_film_path(path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from models.mdn_rnn import MDNRNN
-from models.vae import FrameCodec
+from models.vae import FrameCodec, kl_per_dimension
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_controller, load_rnn, load_vae
 from utils.data.encode import to_series
+from utils.dreams.batch import DreamBatch
+from utils.dreams.noise import InitialLatents
 from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.episodes import Rollout, Series
@@ -19,6 +22,14 @@ from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 MAX_FRAMES = 1000  # held-out frames for figures of V
+DREAMED_STEPS = 500
+
+
+class Dreamed(NamedTuple):
+    """What C read in dreams of the run, float32 (DREAMED_STEPS, ...)."""
+
+    z: np.ndarray  # (steps, z_size)
+    features: np.ndarray  # (steps, num_features)
 
 
 class FigureInputs:
@@ -86,6 +97,35 @@ class FigureInputs:
     def held_out_frames(self) -> np.ndarray:
         """uint8 (n, 64, 64, 3), evenly from all held-out episodes."""
         return episodes.spread_frames(self._held_out_paths, MAX_FRAMES)
+
+    @cached_property
+    def dreamed(self) -> Dreamed:
+        """C in dreams, one after the other. A shipped agent can have them too."""
+        (parameters, _), seed = self.controller, 0
+        dreams, controller = DreamBatch(self.run, 1, self.config.controller_temperature), self.config.controller
+        dreams.begin(0, seed)
+        steps = []
+        for _ in range(DREAMED_STEPS):
+            features = dreams.features()
+            steps.append((dreams.z[0].copy(), features[0]))
+            action = controller.act(parameters[None], features[None])[0]
+            if dreams.step(np.asarray(action))[1][0]:
+                seed += 1
+                dreams.begin(0, seed)
+        return Dreamed(*map(np.stack, zip(*steps)))
+
+    @cached_property
+    def telling(self) -> np.ndarray:
+        """The numbers of z, the most telling one first, by the KL divergence of `seen_latents`."""
+        return np.argsort(-kl_per_dimension(*self.seen_latents).mean(axis=0))
+
+    @cached_property
+    def seen_latents(self) -> tuple[np.ndarray, np.ndarray]:
+        """`latents`, or, if there are no rollouts, z of dreams with the spread of their starts."""
+        if self.run.rollout(0).exists():
+            return self.latents
+        z, logvar = self.dreamed.z, InitialLatents(self.run, self.config.z_size).logvar.mean(axis=0)
+        return z, np.broadcast_to(logvar, z.shape)
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:

@@ -78,24 +78,28 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     save(drawn, path)
 
 
-def dreams_from(rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float) -> np.ndarray:
-    """`count` dreams from the first z of an episode, with its actions: z, float32 (count, steps + 1, z_size).
+def dreams_from(
+    rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`count` dreams from the first z of an episode, with its actions.
 
-    NaN after the end of a dream.
+    z, float32 (count, steps + 1, z_size), NaN after the end of a dream, and the score that came with it, the sum of the
+    rewards until then, float32 (count, steps + 1).
     """
     model = DreamModel(rnn, predicts)
     step = tf.function(model.step, autograph=False)
     rng = np.random.default_rng(0)
     state = model.begin(np.repeat(drawn_z(series)[:1], count, axis=0))
-    lived, alive = [state.z.numpy()], np.ones((count, 1), bool)
+    lived, rewards, alive = [state.z.numpy()], [np.zeros(count, np.float32)], np.ones((count, 1), bool)
     shape = (count, rnn.z_size)
     for t in range(steps):
         actions = np.repeat(series.action[t : t + 1], count, axis=0)
         noise = rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
-        state, _, done = step(state, actions, np.float32(temperature), *noise)
+        state, reward, done = step(state, actions, np.float32(temperature), *noise)
+        rewards.append(np.where(alive[:, 0], reward.numpy(), 0))
         alive = alive & ~done.numpy()[:, None]
         lived.append(np.where(alive, state.z.numpy(), np.nan))
-    return np.stack(lived, axis=1)
+    return np.stack(lived, axis=1), np.cumsum(rewards, axis=0).T
 
 
 def save_dream_comparison(
@@ -107,18 +111,19 @@ def save_dream_comparison(
     temperature: float,
     path: Path,
 ) -> None:
-    """An episode, and below it dreams from its first frame with its actions.
+    """An episode, and below it dreams from its first frame with its actions. Each frame has the score until then.
 
     obs: uint8 (T, 64, 64, 3), the frames of the episode `series`. If it is None, V decodes its z.
     """
     length = min(len(series.mu) - 1, 250)
-    lived = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
+    lived, scores = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
+    real_scores = np.cumsum(np.r_[0, series.reward[:length]])
     times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
     sheet = Sheet(
         2 * Sheet.MARGIN + 76 + len(times) * (SIDE + Sheet.GAP),
         Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
         "An episode, and dreams from its first frame. M is given the same actions and nothing else "
-        f"(temperature {temperature:g})",
+        f"(temperature {temperature:g}). On each frame: the score until then",
     )
 
     for row in range(DREAMS + 1):
@@ -130,8 +135,10 @@ def save_dream_comparison(
             if row == 0:
                 sheet.text(x, Sheet.TITLE, f"step {t}")
                 sheet.paste(x, y, obs[t] if obs is not None else codec.decode(series.mu[t][None])[0], SIDE)
+                sheet.label(x, y, f"{real_scores[t]:.0f}")
             elif np.isfinite(lived[row - 1, t]).all():
                 sheet.paste(x, y, codec.decode(lived[row - 1, t][None])[0], SIDE)
+                sheet.label(x, y, f"{scores[row - 1, t]:.0f}")
             else:
-                sheet.text(x + SIDE // 2, y + SIDE // 2, "ended", anchor="mm")
+                sheet.text(x + SIDE // 2, y + SIDE // 2, f"ended at {scores[row - 1, t]:.0f}", anchor="mm")
     save(sheet, path)

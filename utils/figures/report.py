@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -41,26 +43,38 @@ h1, h2 { line-height: 1.2 } h2 { margin-top: 2.2em; border-bottom: 1px solid #dd
 figure { margin: 1.5em 0 } img { max-width: 100%; height: auto } figcaption { color: #555 }
 table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-summary { cursor: pointer; color: #0072b2 }
+nav { margin: 1em 0 } summary { cursor: pointer; color: #0072b2 }
 """
 
 
 def save_report(run: RunFolder) -> None:
     """Shows the steps that are done, with the figures that exist."""
     config = run.read_config()
-    parts = [f"<h1>{escape(run.path.name)}: a world model of {escape(config.env_name)}</h1>", _overview(run, config)]
-    parts += _pictures(run, None)
-    for step, title in _TITLES.items():
-        if _done(run, step):
-            parts += [f"<h2>{title}</h2>", f"<p>{escape(_text(run, config, step))}</p>"]
-            parts += [*_pictures(run, step), _settings(config, step)]
-    parts += _dreams(run) + _film(run) + [_chapter(run)]
+    sections = {
+        title: [f"<p>{escape(_text(run, config, step))}</p>", *_pictures(run, step), _settings(config, step)]
+        for step, title in _TITLES.items() if _done(run, step)
+    }  # fmt: skip
+    sections |= {"The dream": _dreams(run), "The agent": _film(run), "The chapter's figures": [_chapter(run)]}
+    sections = {title: parts for title, parts in sections.items() if parts}
+    title = f"{escape(run.path.name)}: a world model of {escape(config.env_name)}"
+    body = [f"<h1>{title}</h1>", _links(sections), _overview(run, config), *_pictures(run, None)]
+    for name, parts in sections.items():
+        body += [f'<h2 id="{_anchor(name)}">{escape(name)}</h2>', *parts]
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.path.name)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
     )
     with atomic_write(run.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _anchor(title: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _links(titles: Iterable[str]) -> str:
+    links = (f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title in titles)
+    return f"<nav>{' | '.join(links)}</nav>"
 
 
 def _done(run: RunFolder, step: Step) -> bool:
@@ -156,12 +170,8 @@ def _dreams(run: RunFolder) -> list[str]:
         "temperatures": "Scores in dreams of several temperatures and in the real environment.",
         "iterations": "Scores in the dream and in the real environment, run after run.",
     }
-    pictures = [
-        _picture(run.path / "dream" / f"{name}.png", caption)
-        for name, caption in captions.items()
-        if (run.path / "dream" / f"{name}.png").exists()
-    ]
-    return ["<h2>The dream</h2>", *pictures] if pictures else []
+    files = {run.path / "dream" / f"{name}.png": caption for name, caption in captions.items()}
+    return [_picture(path, caption) for path, caption in files.items() if path.exists()]
 
 
 def _film(run: RunFolder) -> list[str]:
@@ -170,7 +180,7 @@ def _film(run: RunFolder) -> list[str]:
     if not films:
         return []
     newest = max(films, key=lambda path: path.stat().st_mtime)
-    return ["<h2>The agent</h2>", _picture(newest, "The agent, what V sees, and its reconstruction.")]
+    return [_picture(newest, "The agent, what V sees, and its reconstruction.")]
 
 
 def _chapter(run: RunFolder) -> str:
@@ -185,21 +195,27 @@ def _chapter(run: RunFolder) -> str:
         for number, command, path in rows
     )
     head = "<tr><th>figure</th><th>command</th><th>file</th></tr>"
-    return f"<h2>The chapter's figures</h2><table>{head}{cells}</table>"
+    return f"<table>{head}{cells}</table>"
 
 
 def _pictures(run: RunFolder, step: Step | None) -> list[str]:
     """The figures of a step that exist."""
-    of_step = {name: figure.caption for name, figure in FIGURES.items() if figure.step == step}
-    return [_picture(run.figures / f"{name}.png", caption) for name, caption in of_step.items()]
+    of_step = {name: figure for name, figure in FIGURES.items() if figure.step == step}
+    return [
+        _picture(run.figures / f"{name}.png", figure.caption, f"Figure {figure.chapter}" if figure.chapter else "")
+        for name, figure in of_step.items()
+    ]
 
 
-def _picture(path: Path, caption: str) -> str:
+def _picture(path: Path, caption: str, number: str = "") -> str:
+    """number: as in the chapter."""
     if not path.exists():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
     kind = path.suffix.removeprefix(".")
+    shown = f"<b>{escape(number)}</b> {escape(caption)}" if number else escape(caption)
+    alternative = f"{path.stem.replace('_', ' ')}: {caption}"
     return (
-        f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(alternative)}">'
+        f"<figcaption>{shown}</figcaption></figure>"
     )
