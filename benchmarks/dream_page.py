@@ -40,7 +40,7 @@ ONNX_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 SHOWN_SECONDS, STEPS, REPEATS = 10, 100, 5
 BASE64 = 4 / 3
 WINDOW, STEPS_PER_FRAME, MILLISECONDS_PER_FRAME = (920, 830), 3, 60
-# Who acts in the film, at which temperature, for how many frames: nobody's key is C.
+# Who acts in the film, at which temperature, for how many frames. An empty key: C acts.
 SCENES = (
     ("", 1.0, 60),
     ("ArrowRight", 1.0, 12),
@@ -84,7 +84,8 @@ def main() -> None:
     if not arguments.film:
         announce(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(shutil.copytree(arguments.run, Path(folder) / arguments.run.resolve().name))
+        unneeded = shutil.ignore_patterns("rollouts", "episode_*.npz", "videos", "figures")
+        run = Path(shutil.copytree(arguments.run, Path(folder) / arguments.run.resolve().name, ignore=unneeded))
         _command("utils.figures", run, "dream_page")
         if arguments.film:
             _film(run / "dream.html", arguments.film)

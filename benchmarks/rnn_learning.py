@@ -84,7 +84,7 @@ def _train(run: RunFolder, config: Config, settings: dict, seconds: int) -> dict
             if share >= 1:
                 break
             falling.rate.assign(config.rnn_learning_rate * LAST_RATE**share)
-        train_step(batch, tf.constant(step, tf.int64))
+        float(train_step(batch, tf.constant(step, tf.int64))["loss"])  # waits for it
     held = {name: float(value) for name, value in losses(held_out, tf.constant(-1, tf.int64)).items()}
     return {"updates": step, **held}
 

@@ -17,10 +17,9 @@ from utils.environments.spec import Explorer
 from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.system import compute
+from utils.system.errors import UsageError
 from utils.system.files import user_path
 from utils.system.progress import Progress
-
-ENV = "WorldModels/TakeCover-v0"
 
 
 def sweep(pace: int) -> Explorer:
@@ -45,31 +44,30 @@ def main() -> None:
     announce(arguments)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.dreams.ends import dreamed_lives
+    from utils.dreams.ends import dreamed_lives, mean_std
 
-    run, spec = RunFolder(arguments.run), get_spec(ENV)
+    run = RunFolder(arguments.run)
     config = run.read_config()
+    spec = get_spec(config.env_name)
+    if spec.action_size != 1 or spec.predicts != "done":
+        raise UsageError(f"{run.path}: {config.env_name} has no to and fro, only WorldModels/TakeCover-v0 has")
     dropouts = sorted({0.0, config.controller_dream_dropout})
     jobs, rows = evaluate.evaluation_jobs(evaluate.FIRST_EVALUATION_SEED, arguments.episodes), []
     agents = {rate: Agent(config.model_copy(update={"controller_dream_dropout": rate}), run) for rate in dropouts}
     for pace in arguments.paces:
         explore = lambda rng, pace=pace: sweep(pace)  # noqa: E731
         outcomes = evaluate.score_exploration(spec, explore, jobs, False, spec.max_steps, Progress("game", "games"))
-        row = {"pace": pace, "game": _mean_std([outcome.steps for outcome in outcomes])}
+        row = {"pace": pace, **mean_std("game", [outcome.steps for outcome in outcomes])}
         for rate, agent in agents.items():
             for temperature in arguments.temperatures:
                 policy = sweep(pace)
                 act = lambda state, policy=policy: np.repeat(policy(np.empty(0))[None], len(jobs), axis=0)  # noqa: E731
                 steps, _ = dreamed_lives(agent, run, act, jobs, temperature, spec.max_steps)
-                row[f"dream, temperature {temperature:g}, dropout {rate:g}"] = _mean_std(steps)
+                row |= mean_std(f"dream_{temperature:g}_dropout_{rate:g}", steps)
         rows.append(row)
-        print(*(f"{name}: {value}" for name, value in row.items()), sep="; ", flush=True)
+        print(*(f"{name} {value:.0f}" for name, value in row.items()), sep=", ", flush=True)
     name = f"sweeps_{arguments.run.resolve().name}"
     store(arguments, name, {"episodes": arguments.episodes, "rows": rows})
-
-
-def _mean_std(steps) -> str:
-    return f"{np.mean(steps):.0f} +- {np.std(steps):.0f}"
 
 
 if __name__ == "__main__":

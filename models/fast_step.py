@@ -6,6 +6,7 @@ another. Each is first moved to make up for the errors of those before it, so th
 that M meets in dreams. Source: Frantar et al., "GPTQ", 2022, with bfloat16 in place of integers.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from models.controller import Controller
 from models.dream import DreamModel, DreamState
-from models.mdn_rnn import LOGVAR_LIMIT
+from models.mdn_rnn import END_WEIGHT, LOGVAR_LIMIT
 
 # Dreams over which the rounding errors cancel, and the spread of the controllers that act in them.
 _DREAMS, _STEPS, _SPREAD = 64, 100, 0.1
@@ -57,7 +58,7 @@ class FastStep:
         mask: tf.Tensor | None = None,
     ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:  # fmt: skip
         """The next state, rewards, float32 (batch,), and ends, bool (batch,). Arguments as of `DreamModel.step`."""
-        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
+        h, c = self._remember(state, actions, mask)
         z, prediction = self._draw(self._product(h, self._head), temperature, uniform, normal)
         return self._model.arrive(z, h, c, prediction)
 
@@ -66,10 +67,13 @@ class FastStep:
         mask: tf.Tensor | None = None,
     ) -> tuple[DreamState, tf.Tensor, tf.Tensor, Details]:  # fmt: skip
         """The same step, and its details."""
-        h, c = self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
-        z, *details = self._draw_with_entropy(self._product(h, self._head), temperature, uniform, normal)
-        prediction, entropy = details
+        h, c = self._remember(state, actions, mask)
+        z, prediction, entropy = self._draw_with_entropy(self._product(h, self._head), temperature, uniform, normal)
         return *self._model.arrive(z, h, c, prediction), Details(entropy, prediction)
+
+    def _remember(self, state: DreamState, actions: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The next h and c, float32 (batch, rnn_size) each."""
+        return self._gates(self._product(_inputs(state, actions), self._kernel), state.c, mask)
 
     @staticmethod
     def _product(vectors: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -147,6 +151,11 @@ class SingleStep:
             return DreamState(z, h, c, prediction), prediction, np.zeros(1, bool), details
         done = prediction > 0
         return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done, details
+
+
+def end_probabilities(logits: np.ndarray) -> np.ndarray:
+    """`models.mdn_rnn.end_probability` in NumPy, for single dreams. float32 (batch,)."""
+    return _sigmoid(logits - np.float32(math.log(END_WEIGHT)))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

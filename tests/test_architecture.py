@@ -20,7 +20,7 @@ FLOORS = {
     "scripts": 8,
     "benchmarks": 8,
 }
-SCRIPTS_IN_ROOMS = {"utils.run.export"}  # nothing of the product imports them
+SCRIPTS_IN_ROOMS = {"utils.run.export"}  # programs, which may import all floors
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for folder in ("models", "utils", "benchmarks")

@@ -74,6 +74,30 @@ def test_the_controller_has_the_papers_1088_weights(name):
     assert config.controller_temperature == 1.15
 
 
+def test_a_sweep_turns_after_ways_of_about_the_same_length():
+    paces = []
+    for seed in range(20):
+        explore = DOOM.explorations["sweep"](np.random.default_rng(seed))
+        actions = np.array([explore(np.empty(0))[0] for _ in range(2100)])
+        assert set(actions) == {-1, 1}
+        ways = np.diff(np.flatnonzero(np.diff(actions)))
+        assert ways.max() <= 1.5 * ways.min() + 1
+        paces.append(ways.mean())
+    assert min(paces) < 80
+    assert max(paces) > 150
+    assert 40 * 0.8 < min(paces) < max(paces) < 200 * 1.2
+
+
+def test_mixed_is_each_of_the_others_in_turn():
+    changes = []
+    for seed in range(60):
+        explore = DOOM.explorations["mixed"](np.random.default_rng(seed))
+        actions = np.array([explore(np.empty(0))[0] for _ in range(1000)])
+        changes.append((np.diff(actions) != 0).mean())
+    for low, high in ((0.99, 1), (0.15, 0.25), (0, 0.03)):  # uniform, held, sweep or a slow roam
+        assert 8 <= sum(low <= change <= high for change in changes) <= 30
+
+
 def test_roaming_also_stands_still_and_at_the_wall():
     seen = {}
     for name in ("held", "roam"):
@@ -171,6 +195,8 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     dream, dreams = (make("WorldModels/Dream-v0", run=folder.path) for make in (gymnasium.make, gymnasium.make_vec))
     assert dream.action_space == gymnasium.make(DOOM.env_id).action_space
     dream.reset(seed=0), dreams.reset(seed=0)
-    assert dream.step(dream.action_space.sample())[1:4] == (1.0, True, False)
-    over = [dreams.step(dreams.action_space.sample())[1:4] for _ in range(3)]
-    assert [(float(reward), bool(done)) for (reward,), (done,), _ in over] == [(1, True), (0, False), (1, True)]
+    *told, info = dream.step(dream.action_space.sample())[1:]
+    assert (told, info["end_probability"]) == ([1.0, True, False], 1.0)
+    over = [dreams.step(dreams.action_space.sample())[1:] for _ in range(3)]
+    assert [(float(reward), bool(done)) for (reward,), (done,), *_ in over] == [(1, True), (0, False), (1, True)]
+    np.testing.assert_array_equal([info["end_probability"][0] for *_, info in over], [1, np.nan, 1])

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from models.controller import ACTIVATIONS, Controller
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN
@@ -30,51 +31,17 @@ NUM_STARTS = 100  # first frames in agent.json
 def save_onnx(run: RunFolder, folder: Path, progress: Callable[[str], None]) -> None:
     """Writes V, M and C of a run into `folder`, each checked against TensorFlow in float32, and agent.json.
 
+    progress: is given a line about each graph.
     Raises `UsageError` if a part is missing, if ONNX is not installed, or if a graph differs.
     """
-    require()
+    _require_packages()
     config = run.read_config().model_copy(update={"vae_precision": "float32", "rnn_precision": "float32"})
     parameters, which = load_checked_controller(config, run)
     run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
-    vae, rnn, controller, spec = (
-        load_vae(config, run),
-        load_rnn(config, run),
-        config.controller,
-        get_spec(config.env_name),
-    )
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-
-    def normal(*shape: int) -> np.ndarray:
-        return rng.standard_normal((3, *shape), np.float32)
-
-    def checked(name: str, inputs: dict[str, np.ndarray], expected: dict[str, Any]) -> None:
-        path = folder / f"{name}.onnx"
-        arrays = {output: np.asarray(array) for output, array in expected.items()}
-        progress(f"{path}: {path.stat().st_size / 1e6:.1f} MB, within {check(path, inputs, arrays):.1g} of TensorFlow")
-
-    save_encoder(vae, folder / "encode.onnx")
-    image = rng.random((3, *IMAGE_SHAPE), np.float32)
-    checked("encode", {"image": image}, dict(zip(("mu", "logvar"), vae.encode_mu_logvar(image, training=False))))
-
-    save_decoder(vae, folder / "decode.onnx")
-    z = normal(config.z_size)
-    checked("decode", {"z": z}, {"image": vae.decode(z, training=False)})
-
-    save_memory(rnn, spec.predicts, folder / "memory.onnx")
-    action, before, h, c = normal(spec.action_size), normal(1), np.tanh(normal(rnn.rnn_size)), normal(rnn.rnn_size)
-    next_h, next_c = rnn.step(rnn.inputs(z, action, before[:, 0]), h, c)
-    mixture, predicted = rnn.split(rnn.mdn(next_h))
-    checked(
-        "memory", {"z": z, "action": action, f"{spec.predicts}_before": before, "h": h, "c": c},
-        {"next_h": next_h, "next_c": next_c, **mixture._asdict(), PREDICTED[spec.predicts]: predicted[:, None]},
-    )  # fmt: skip
-
-    save_controller(controller, parameters, folder / "controller.onnx")
-    read = {name: array for name, array in {"z": z, "h": h, "c": c}.items() if name in controller.inputs}
-    action = controller.act(parameters[None], controller.features(**read)[None])[0]
-    checked("controller", read, {"action": action})
-
+    controller, spec = config.controller, get_spec(config.env_name)
+    with tf.device("CPU"):  # float32 of a GPU is TF32, which is coarser
+        vae, rnn = load_vae(config, run), load_rnn(config, run)
+        _save_graphs(vae, rnn, controller, parameters, spec.predicts, folder, progress)
     with np.load(run.starts, allow_pickle=False) as file:
         starts = {name: file[name][:NUM_STARTS].astype(float).round(5).tolist() for name in ("mu", "logvar")}
     write_json(
@@ -84,19 +51,58 @@ def save_onnx(run: RunFolder, folder: Path, progress: Callable[[str], None]) -> 
             "rnn_size": config.rnn_size, "num_mixture": config.rnn_num_mixture, "predicts": spec.predicts,
             "action_names": spec.action_names, "lowest_action": controller.lowest_action.tolist(),
             "controller_inputs": list(controller.inputs), "controller_latent": config.controller_latent,
-            "temperature": config.controller_temperature, "max_steps": spec.max_steps,
-            "steps_per_second": spec.steps_per_second, "starts": starts,
+            "temperature": config.controller_temperature, "dream_dropout": config.controller_dream_dropout,
+            "max_steps": spec.max_steps, "steps_per_second": spec.steps_per_second, "starts": starts,
         },
     )  # fmt: skip
 
 
-def require() -> None:
+def _save_graphs(
+    vae: VAE, rnn: MDNRNN, controller: Controller, parameters: np.ndarray, predicts: str, folder: Path,
+    progress: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Writes each graph and compares it with TensorFlow on random inputs."""
+    rng, action_size = np.random.default_rng(0), rnn.action_size
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal((3, *shape), np.float32)
+
+    def checked(name: str, inputs: dict[str, np.ndarray], expected: dict[str, Any]) -> None:
+        path = folder / f"{name}.onnx"
+        arrays = {output: np.asarray(array) for output, array in expected.items()}
+        difference = check(path, inputs, arrays)
+        progress(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, within {difference:.1g} of TensorFlow")
+
+    save_encoder(vae, folder / "encode.onnx")
+    image = rng.random((3, *IMAGE_SHAPE), np.float32)
+    checked("encode", {"image": image}, dict(zip(("mu", "logvar"), vae.encode_mu_logvar(image, training=False))))
+
+    save_decoder(vae, folder / "decode.onnx")
+    z = normal(rnn.z_size)
+    checked("decode", {"z": z}, {"image": vae.decode(z, training=False)})
+
+    save_memory(rnn, predicts, folder / "memory.onnx")
+    action, before, h, c = normal(action_size), normal(1), np.tanh(normal(rnn.rnn_size)), normal(rnn.rnn_size)
+    next_h, next_c = rnn.step(rnn.inputs(z, action, before[:, 0]), h, c)
+    mixture, predicted = rnn.split(rnn.mdn(next_h))
+    checked(
+        "memory", {"z": z, "action": action, f"{predicts}_before": before, "h": h, "c": c},
+        {"next_h": next_h, "next_c": next_c, **mixture._asdict(), PREDICTED[predicts]: predicted[:, None]},
+    )  # fmt: skip
+
+    save_controller(controller, parameters, folder / "controller.onnx")
+    read = {name: array for name, array in {"z": z, "h": h, "c": c}.items() if name in controller.inputs}
+    action = controller.act(parameters[None], controller.features(**read)[None])[0]
+    checked("controller", read, {"action": action})
+
+
+def _require_packages() -> None:
     """Raises `UsageError` if ONNX or its runtime is not installed."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError:
-        raise UsageError("ONNX needs two more packages: pip install -c constraints.txt '.[onnx]'") from None
+        raise UsageError("ONNX needs two more packages: pip install -c constraints.txt -e '.[onnx]'") from None
 
 
 class Graph:
@@ -111,14 +117,16 @@ class Graph:
         self._constants: list[Any] = []
 
     def input(self, name: str, *shape: int) -> str:
+        """Declares an input. shape: without the batch. Returns its name."""
         self._inputs.append(self._helper.make_tensor_value_info(name, 1, ["batch", *shape]))
         return name
 
     def constant(self, array: Any, dtype: Any = np.float32) -> str:
+        """Adds an array of any shape. Returns its name."""
         import onnx
 
         name = f"constant_{len(self._constants)}"
-        self._constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
+        self._constants.append(onnx.numpy_helper.from_array(np.asarray(array, dtype, order="C"), name))
         return name
 
     def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
@@ -128,6 +136,7 @@ class Graph:
         return names[0] if outputs == 1 else names
 
     def dense(self, x: str, layer: keras.layers.Dense) -> str:
+        """x: (batch, inputs). Returns the name of the output, (batch, outputs)."""
         return self.node("Gemm", x, self.constant(layer.kernel), self.constant(layer.bias))
 
     def save(self, path: Path, outputs: dict[str, tuple[str, tuple[int, ...]]]) -> None:

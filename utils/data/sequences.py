@@ -62,13 +62,13 @@ class SequenceSet:
         self._layout = np.empty((0, 0), int)
 
     def first(self, count: int) -> Batch:
-        """The first `count` rows of the episodes in their order, or all, as long as those of the last stage."""
-        time = list(self.stages.values())[-1]
+        """The first `count` rows of the episodes in their order, or all, as long as the longest of all stages."""
+        time = max(self.stages.values())
         steps = np.arange(min(count, self._rows(time)) * time).reshape(-1, time)
         return Batch(*(array[steps] for array in self._steps))
 
     def steps_in(self, iterations: int, size: int) -> int:
-        """Time steps in the first `iterations` batches of `size` rows."""
+        """The number of time steps in the first `iterations` batches of `size` rows."""
         begins = [*self.stages, iterations + 1]
         return sum(
             max(0, min(end - 1, iterations) - (begin - 1)) * size * time

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from models.vae import FrameCodec
     from utils.dreams.noise import InitialLatents
 
-FRAME_SHAPE = (64, 64, 3)
 NOISE_STEPS = 64  # steps of noise that are drawn at once for a dream
 
 
@@ -85,11 +84,8 @@ class DreamBatch:
 
         return FrameCodec(load_vae(self._config, self._run))
 
-    def begin(self, env_index: int, seed: int, start: int | np.ndarray | None = None) -> None:
-        """Begins the dream of `seed`, with an empty memory.
-
-        start: what `start_latent` takes, or the seed decides.
-        """
+    def begin(self, env_index: int, seed: int, z: np.ndarray | None = None) -> None:
+        """Begins the dream of `seed`, with an empty memory. z: where, float32 (z_size,), or the seed decides."""
         _, initial = self._model()
         from utils.dreams.noise import DreamNoise
 
@@ -98,28 +94,30 @@ class DreamBatch:
             self._state = type(self._state)(*map(np.array, self._state))
         for part in self._state:
             part[env_index] = 0
-        self._state.z[env_index] = initial.sample(noise.start) if start is None else self.start_latent(start)
+        self._state.z[env_index] = initial.sample(noise.start) if z is None else z
         if self._mask is not None:
             self._mask[env_index] = noise.mask(self._config.rnn_size, self._dropout)
 
     def start_latent(self, start: int | np.ndarray) -> np.ndarray:
-        """z, float32 (z_size,), of a start: the number of an episode of the run, z itself, or a frame.
+        """z, float32 (z_size,), of a start: the number of a recorded first frame, z itself, or a frame.
 
-        start: whole number, or float (z_size,), or uint8 (64, 64, 3). Of an episode's first frame and of a frame, z
-            is the mean that V encodes.
+        start: whole number, or float (z_size,), or uint8 (64, 64, 3). Of a first frame and of a frame, z is the mean
+            that V encodes. A shipped agent keeps at most 1000 first frames.
         Raises `UsageError` if it is none of these.
         """
         _, initial = self._model()
+        from models.vae import IMAGE_SHAPE
+
         array, size = np.asarray(start), initial.mu.shape[1]
         if array.shape == () and np.issubdtype(array.dtype, np.integer) and 0 <= array < len(initial.mu):
             return np.asarray(initial.mu[array])
-        if array.shape == FRAME_SHAPE and array.dtype == np.uint8:
+        if array.shape == IMAGE_SHAPE and array.dtype == np.uint8:
             return self._codec.encode(array[None])[0][0]
         if array.shape == (size,) and np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all():
             return array.astype(np.float32)
         raise UsageError(
             f"start: {array.dtype} {array.shape or array}; takes a whole number from 0 to {len(initial.mu) - 1}, "
-            f"{size} finite floats or a frame, uint8 {FRAME_SHAPE}"
+            f"{size} finite floats or a frame, uint8 {IMAGE_SHAPE}"
         )
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,9 +141,9 @@ class DreamBatch:
         """
         info = {"z": np.array(self.z), "mixture_entropy": np.asarray(self._details.entropy)}
         if self.spec.predicts == "done":
-            from models.mdn_rnn import end_probability
+            from models.fast_step import end_probabilities
 
-            info["end_probability"] = end_probability(self._details.reward_or_logit).numpy()
+            info["end_probability"] = end_probabilities(np.asarray(self._details.reward_or_logit))
         return info
 
     def features(self) -> np.ndarray:

@@ -139,10 +139,10 @@ def lives(
 
     def add(name: str, real: list[Outcome], begin: Callable[[], Act]) -> None:
         """A row for a policy. begin: makes what acts in a batch of dreams."""
-        row = {"policy": name, **_mean_std("real", [outcome.steps for outcome in real])}
+        row = {"policy": name, **mean_std("real", [outcome.steps for outcome in real])}
         for temperature in temperatures:
             steps, kept[name] = dreamed_lives(agent, run, begin(), jobs, temperature, max_steps)
-            row |= _mean_std(f"dream_{temperature:g}", steps)
+            row |= mean_std(f"dream_{temperature:g}", steps)
         rows.append(row)
 
     for name, explore in explorations.items():
@@ -196,7 +196,7 @@ def dreamed_lives(
     return steps, np.concatenate(probabilities)
 
 
-def _mean_std(where: str, steps: list[int] | np.ndarray) -> dict[str, float]:
+def mean_std(where: str, steps: list[int] | np.ndarray) -> dict[str, float]:
     return {f"{where}_mean": round(float(np.mean(steps)), 1), f"{where}_std": round(float(np.std(steps)), 1)}
 
 

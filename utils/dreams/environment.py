@@ -28,17 +28,18 @@ def _next_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def _begin_anew(dreams: DreamBatch, temperature: float, options: dict | None) -> Any:
-    """Sets the temperature, to `temperature` if it is no option, and returns the start, if it is one.
+def _set_options(dreams: DreamBatch, temperature: float, options: dict | None) -> np.ndarray | None:
+    """Sets the temperature, `temperature` if the options have none. Returns z of the start, if they have one.
 
-    Raises `UsageError` for other options.
+    Raises `UsageError`, and changes nothing, if an option is unknown or wrong.
     """
     options = {"start": None, "temperature": temperature} | (options or {})
     if unknown := sorted(options.keys() - {"start", "temperature"}):
-        raise UsageError(f"options: {unknown[0]!r} is none; there are start and temperature")
+        raise UsageError(f"options: there is no {unknown[0]!r}, only start and temperature")
     check_temperature(options["temperature"])
+    z = None if options["start"] is None else dreams.start_latent(options["start"])
     dreams.temperature = options["temperature"]
-    return options["start"]
+    return z
 
 
 class DreamEnv(gymnasium.Env):
@@ -66,8 +67,9 @@ class DreamEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
-        self._steps, start = 0, _begin_anew(self._dreams, self._temperature, options)
-        self._dreams.begin(0, _next_seed(self.np_random), start)
+        z = _set_options(self._dreams, self._temperature, options)
+        self._steps = 0
+        self._dreams.begin(0, _next_seed(self.np_random), z)
         return self._dreams.features()[0], {"z": self._dreams.z[0].copy()}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
@@ -109,15 +111,15 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed: {len(seeds)} seeds for {self.num_envs} environments")
-        start = _begin_anew(self._dreams, self._temperature, options)
+        z = _set_options(self._dreams, self._temperature, options)
         for env_index, env_seed in enumerate(seeds):
             if env_seed is not None:
                 self._rngs[env_index] = gymnasium.utils.seeding.np_random(env_seed)[0]
-            self._begin(env_index, start)
+            self._begin(env_index, z)
         return self._dreams.features(), {"z": self._dreams.z.copy()}
 
-    def _begin(self, env_index: int, start: Any = None) -> None:
-        self._dreams.begin(env_index, _next_seed(self._rngs[env_index]), start)
+    def _begin(self, env_index: int, z: np.ndarray | None = None) -> None:
+        self._dreams.begin(env_index, _next_seed(self._rngs[env_index]), z)
         self._steps[env_index], self._over[env_index] = 0, False
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:

@@ -49,10 +49,10 @@ def _roam(rng: np.random.Generator) -> Explorer:
 
 
 def _sweep(rng: np.random.Generator) -> Explorer:
-    """To and fro without looking. Each episode has its own 40 to 200 steps for a way, and each way its own fifth of it.
+    """To and fro without looking: 40 to 200 steps a way in an episode, each way up to a fifth shorter or longer.
 
     The room is about 105 steps wide: some turn before a wall, others wait at it. Monsters aim at where the agent is, so
-    these lives are the longest random ones, and in a dream of games without them waiting at a wall is deadly.
+    these are the longest random lives.
     """
     pace, side = rng.uniform(40, 200), rng.choice((-1.0, 1.0))
 

@@ -51,7 +51,9 @@ def main() -> None:
     parser.add_argument(
         "--episode", type=int, metavar="N", help="the episode to show (the held-out one with the most reward)"
     )
-    parser.add_argument("--start", type=int, metavar="STEP", help="where `frames` begins (at a turn with rewards)")
+    parser.add_argument(
+        "--start", type=int, metavar="STEP", help="where `frames` begins, what `encoding` shows (a turn)"
+    )
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         raise UsageError(f"--episodes {arguments.episodes}: at least 1 is needed")

@@ -22,7 +22,7 @@ from utils.system.progress import Progress
 
 class Figure(NamedTuple):
     step: Step | None  # whose work it shows, or of the whole run
-    chapter: str  # the figures of the chapter to which it answers
+    chapter: str  # figure numbers of the chapter; empty if none
     caption: str
     save: Callable[[FigureInputs, Path], None]  # draws it to a path
 

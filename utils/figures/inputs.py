@@ -39,7 +39,7 @@ class FigureInputs:
     dimension: of z, for `mixture`. The most telling one if it is None.
     dimensions: of z, for `grid`. The two most telling ones if it is None.
     episode: the number of the episode that is shown. The held-out one with the most reward if it is None.
-    start: the step at which `frames` begins. One with much to see if it is None.
+    start: the step at which `frames` begins, and which `encoding` shows. One with much to see if it is None.
     """
 
     def __init__(
@@ -100,7 +100,11 @@ class FigureInputs:
 
     @cached_property
     def dreamed(self) -> Dreamed:
-        """C in dreams, one after the other. A shipped agent can have them too."""
+        """C in dreams, one after the other. A shipped agent can have them too.
+
+        Raises `UsageError` if C was trained with another V or M.
+        """
+        check_agent(self.run)
         (parameters, _), seed = self.controller, 0
         dreams, controller = DreamBatch(self.run, 1, self.config.controller_temperature), self.config.controller
         dreams.begin(0, seed)
@@ -116,13 +120,13 @@ class FigureInputs:
 
     @cached_property
     def telling(self) -> np.ndarray:
-        """The numbers of z, the most telling one first, by the KL divergence of `seen_latents`."""
+        """The numbers of z, int (z_size,), the most telling one first: by the KL divergence of `seen_latents`."""
         return np.argsort(-kl_per_dimension(*self.seen_latents).mean(axis=0))
 
     @cached_property
     def seen_latents(self) -> tuple[np.ndarray, np.ndarray]:
-        """`latents`, or, if there are no rollouts, z of dreams with the spread of their starts."""
-        if self.run.rollout(0).exists():
+        """`latents`, or, of a shipped agent, z of dreams with the spread of their starts. float32 (n, z_size) each."""
+        if self.run.has_rollouts():
             return self.latents
         z, logvar = self.dreamed.z, InitialLatents(self.run, self.config.z_size).logvar.mean(axis=0)
         return z, np.broadcast_to(logvar, z.shape)

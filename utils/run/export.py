@@ -19,6 +19,7 @@ examples
 
 import argparse
 import shutil
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -67,11 +68,13 @@ def main() -> None:
 
 
 def _onnx(run: RunFolder, folder: Path) -> None:
-    check_agent(run)
     compute.start_tensorflow()
     from utils.agent.onnx_files import save_onnx
 
-    save_onnx(run, folder, print)
+    with tempfile.TemporaryDirectory() as unfinished:
+        save_onnx(run, Path(unfinished), print)
+        shutil.copytree(unfinished, folder)
+    print(f"all of it in {folder}")
 
 
 def ship(run: RunFolder, target: RunFolder) -> None:

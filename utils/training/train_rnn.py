@@ -1,9 +1,9 @@
 """Step 4's work: M learns from the series to predict the next step."""
 
+import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from models.mdn_loss import MDNLoss
@@ -71,16 +71,13 @@ class DecayByTimeSteps(keras.optimizers.schedules.LearningRateSchedule):
     """`rnn_learning_rate_decay` for each iteration with the longest rows, and less for shorter ones, in proportion."""
 
     def __init__(self, config: Config):
-        self._rate, self._decay, self._stages = (
-            config.rnn_learning_rate,
-            config.rnn_learning_rate_decay,
-            config.row_stages,
-        )
+        self._rate, self._decay = config.rnn_learning_rate, config.rnn_learning_rate_decay
+        self._stages = config.row_stages
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step, longest = tf.cast(step, tf.float32), max(self._stages.values())
         begins, iterations = [first - 1.0 for first in self._stages], tf.zeros_like(step)
-        for begin, end, time in zip(begins, [*begins[1:], np.inf], self._stages.values()):
+        for begin, end, time in zip(begins, [*begins[1:], math.inf], self._stages.values()):
             iterations += tf.clip_by_value(step - begin, 0.0, end - begin) * (time / longest)
         return self._rate * tf.pow(self._decay, iterations)
 

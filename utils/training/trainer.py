@@ -98,7 +98,7 @@ class Training:
 
         train_step: of a batch and the number of the step, to losses.
         held_out: returns losses.
-        items: in the first n steps, as `progress` counts them.
+        items: the number of items in the first n steps, which `progress` counts.
         """
         if self.step >= total_steps:
             print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
