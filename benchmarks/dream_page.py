@@ -107,7 +107,7 @@ def _plain(page: Path) -> dict[str, float]:
     modules = list(PAGE.glob("[tw]*.mjs"))  # tensors, world_model: what a runtime would replace
     free = page.with_name("free.html")
     free.write_text(re.sub('"stepsPerSecond": [0-9]+', '"stepsPerSecond": 1000', page.read_text()))
-    with _chromium() as browser:
+    with chromium() as browser:
         browser.get(free.as_uri())
         steps = lambda: int(browser.execute_script("return document.body.dataset.steps"))  # noqa: E731
         while steps() < 50:  # compiled by now
@@ -130,7 +130,7 @@ def _through_onnx(folder: Path, dist: Path, page: Path) -> dict[str, float]:
             raise UsageError(f"{dist} has no {name}; it should be node_modules/onnxruntime-web/dist")
         shutil.copyfile(dist / name, folder / name)
     shutil.copyfile(ONNX_PAGE, folder / "index.html")
-    with _served(folder) as address, _chromium() as browser:
+    with _served(folder) as address, chromium() as browser:
         browser.set_script_timeout(120)
         browser.get(address)
         while not browser.execute_script("return document.body?.dataset.ready"):
@@ -148,7 +148,7 @@ def _through_onnx(folder: Path, dist: Path, page: Path) -> dict[str, float]:
 
 def _film(page: Path, film: Path) -> None:
     frames = []
-    with _chromium() as browser:
+    with chromium() as browser:
         browser.set_window_size(*WINDOW)
         browser.get(page.as_uri())
         browser.execute_script("document.getElementById('single').click(); document.getElementById('restart').click()")
@@ -175,21 +175,23 @@ def _served(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _chromium() -> Iterator[Any]:
-    """Chromium and its driver, all on one core."""
+def chromium(one_core: bool = True) -> Iterator[Any]:
+    """Chromium, headless and without a GPU, through its driver. Raises `UsageError` if one of them is missing."""
     try:
         from selenium import webdriver
     except ImportError:
-        raise UsageError("the benchmark needs selenium: pip install -c constraints.txt '.[test]'") from None
+        raise UsageError("a browser needs selenium: pip install -c constraints.txt -e '.[test]'") from None
     chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
     if not (chromium and driver):
-        raise UsageError("the benchmark needs Chromium and its driver on the PATH")
+        raise UsageError("Chromium and its driver are needed on the PATH")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in "headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run":
         options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})  # the processes that it starts inherit it
+    if one_core:
+        os.sched_setaffinity(0, {min(before)})  # the processes that it starts inherit it
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     os.sched_setaffinity(0, before)
     try:

@@ -1,5 +1,6 @@
 """The page that dreams in a browser: its JavaScript against TensorFlow, and itself in a browser."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.dream_page import chromium
 from models.dream import DreamModel
 from models.vae import build_vae
 from tests.helpers import ROOT, call_here
@@ -17,6 +19,7 @@ from utils.agent.checkpoints import load_controller
 from utils.dreams.noise import DreamNoise, InitialLatents
 from utils.figures.dream_page import page_weights
 from utils.run.folder import RunFolder
+from utils.system.errors import UsageError
 
 STEPS, TEMPERATURE = 50, 1.3
 # How far draws of z lie from M's mixture, on average over the steps that it makes at this temperature.
@@ -95,19 +98,13 @@ def page(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs Chromium and its driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in "headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run":
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(60)
-    yield browser
-    browser.quit()
+    with contextlib.ExitStack() as stack:
+        try:
+            browser = stack.enter_context(chromium(one_core=False))
+        except UsageError as missing:
+            pytest.skip(str(missing))
+        browser.set_page_load_timeout(60)
+        yield browser
 
 
 def test_the_page_dreams_in_a_browser(page, browser, tmp_path):

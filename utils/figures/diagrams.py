@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from models.mdn_rnn import MDNRNN
@@ -241,14 +242,13 @@ def save_mixture_outputs(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, pat
         ("mu", "where its middle is", BLUE),
         ("logvar", "how wide it is", ORANGE),
     )
-    cell = min(1.0, 34 / size)
+    cell, height = min(1.0, 34 / size), min(1.6, 9 / count)
     for index, (name, means, color) in enumerate(parts):
         y = 36 - 13 * index
-        for row in range(count):
-            for column in range(size):
-                place = (24 + column * cell, y + row * 1.6 - count * 0.8)
-                patch = Rectangle(place, cell * 0.86, 1.4, facecolor=color, alpha=0.85 if column == size // 3 else 0.3)
-                canvas.axes.add_patch(patch)
+        sides = 24 + cell * np.arange(size + 1), y + height * (np.arange(count + 1) - count / 2)
+        shade = np.where(np.arange(size) == size // 3, 0.9, 0.35) * np.ones((count, 1))
+        colors = LinearSegmentedColormap.from_list(name, ["white", color])
+        canvas.axes.pcolormesh(*sides, shade, cmap=colors, vmin=0, vmax=1, edgecolors="white", linewidth=0.8)
         canvas.text((21, y + 1.2), name, 12, weight="bold", ha="right")
         canvas.text((21, y - 2), means, 8, GREY, ha="right")
         canvas.text((26 + size * cell, y), f"{count} x {size}\n= {count * size}", 9, ha="left")
@@ -276,7 +276,9 @@ def save_in_environment(config: Config, spec: EnvironmentSpec, path: Path) -> No
     canvas = Canvas(124, 52, f"C learns in {config.env_name} itself")
     world = canvas.box((14, 24), (22, 12), WORLD_COLOR, "environment", "the next frame,\nthe reward")
     v = canvas.box((46, 24), (18, 12), V_COLOR, "V", f"frame to z, {config.z_size}")
-    m = canvas.box((74, 10), (22, 12), M_COLOR, "M", "z and action to h,\nits prediction unused")
+    m = canvas.box(
+        (74, 10), (22, 12), M_COLOR, "M", f"z, action and {IN_WORDS[spec.predicts]} to h,\nits prediction unused"
+    )
     c = _acting(canvas, (106, 24), config, spec)
     canvas.arrow([world.right(), v.left()], "frame")
     canvas.arrow([v.right(), c.left()], "z")
@@ -291,7 +293,7 @@ def save_in_environment(config: Config, spec: EnvironmentSpec, path: Path) -> No
 
 def save_in_dream(config: Config, spec: EnvironmentSpec, path: Path) -> None:
     """How C learns in the dream of M. Chapter, figure 12-18."""
-    canvas = Canvas(124, 52, f"C learns in a dream of {config.env_name}: neither that nor V takes part")
+    canvas = Canvas(124, 52, f"C learns in a dream of {config.env_name}: without the environment and without V")
     predicted = IN_WORDS[spec.predicts]
     m = canvas.box(
         (22, 24), (34, 14), M_COLOR, "M, in place of the environment",
@@ -306,7 +308,7 @@ def save_in_dream(config: Config, spec: EnvironmentSpec, path: Path) -> None:
     if remembered := _remembered(config):
         canvas.arrow([m.bottom(6), (28, 9), (90, 9), (90, 21), c.left(-3)], remembered, (60, 10.6))
     canvas.arrow([c.bottom(), (106, 1.5), (14, 1.5), m.bottom(-8)], "action", (60, 3))
-    canvas.arrow([(80, 24), (80, 13), (34, 13), m.bottom(12)], "z", (60, 14.6))
+    canvas.arrow([(80, 24), (80, 13), (34, 13), m.bottom(12)], f"z, and the {predicted}", (60, 14.6))
     _evolution(canvas, config, m, c)
     canvas.save(path)
 

@@ -11,7 +11,7 @@ from utils.environments import get_spec
 from utils.figures.catalogue import FIGURES
 from utils.run import config as configuration
 from utils.run.config import Config
-from utils.run.folder import RunFolder
+from utils.run.folder import RunFolder, command
 from utils.run.steps import Step
 from utils.run.summaries import IN_WORDS, num_episodes, of_controller, of_rnn, of_vae
 from utils.system.files import atomic_write
@@ -185,14 +185,17 @@ def _film(run: RunFolder) -> list[str]:
 
 def _chapter(run: RunFolder) -> str:
     """The chapter's figures, a row each, with the command and the file."""
-    study = f"python study_dream.py temperatures {run.path} --train"
-    rows = [(figure.chapter, f"python -m utils.figures {run.path} {name}", run.figures / f"{name}.png")
-            for name, figure in FIGURES.items() if figure.chapter]  # fmt: skip
+    rows = [
+        (figure.chapter, command("-m", "utils.figures", run.path, name), run.figures / f"{name}.png")
+        for name, figure in FIGURES.items() if figure.chapter
+    ]  # fmt: skip
+    study = command("study_dream.py", "temperatures", run.path, "--train")
     rows.append(("12-19", study, run.path / "dream" / "temperatures.png"))
-    rows.sort(key=lambda row: int(row[0].split("-")[1].split(",")[0].split()[0]))
+    rows.sort(key=lambda row: int(re.findall(r"12-(\d+)", row[0])[0]))
     cells = "".join(
-        f"<tr><td>{number}</td><td><code>{escape(command)}</code></td><td>{escape(str(path))}</td></tr>"
-        for number, command, path in rows
+        f"<tr><td>{number}</td><td><code>{escape(call)}</code></td>"
+        f"<td>{escape(str(path))}{'' if path.exists() else ', not drawn yet'}</td></tr>"
+        for number, call, path in rows
     )
     head = "<tr><th>figure</th><th>command</th><th>file</th></tr>"
     return f"<table>{head}{cells}</table>"

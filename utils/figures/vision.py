@@ -67,16 +67,17 @@ def save_latent(codec: FrameCodec, obs: np.ndarray, path: Path, samples: int = 6
 
 
 def save_encoding(rollout: Rollout, series: Series, spec: EnvironmentSpec, step: int, path: Path) -> None:
-    """One step of an episode as it is stored for M: mu, logvar, action, reward, done. Chapter, figure 12-10.
+    """A step of an episode as it is stored for M: mu, logvar, action, reward, done. Chapter, figure 12-10.
 
     series: the encoded rollout.
+    step: its number, from 0.
     """
     rows = {
         "mu": series.mu[step], "logvar": series.logvar[step], "action": rollout.action[step],
         "reward": rollout.reward[step : step + 1], "done": rollout.done[step : step + 1].astype(int),
     }  # fmt: skip
-    drawn, _ = figure(13, 5.6)
-    drawn.clear()
+    drawn, whole = figure(13, 5.6)
+    whole[0, 0].remove()
     grid = drawn.add_gridspec(3, 5, width_ratios=(2.3, 2.6, 1.2, 1, 1), height_ratios=(1, 1, 0.55))
     axes = drawn.add_subplot(grid[:, 0])
     axes.imshow(rollout.obs[step], interpolation="nearest")
