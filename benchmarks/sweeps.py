@@ -44,7 +44,7 @@ def main() -> None:
     announce(arguments)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.dreams.ends import dreamed_lives, mean_std
+    from utils.dreams.ends import dreamed_lives, exploring, mean_std
 
     run = RunFolder(arguments.run)
     config = run.read_config()
@@ -60,8 +60,7 @@ def main() -> None:
         row = {"pace": pace, **mean_std("game", [outcome.steps for outcome in outcomes])}
         for rate, agent in agents.items():
             for temperature in arguments.temperatures:
-                policy = sweep(pace)
-                act = lambda state, policy=policy: np.repeat(policy(np.empty(0))[None], len(jobs), axis=0)  # noqa: E731
+                act = exploring(explore, jobs)
                 steps, _ = dreamed_lives(agent, run, act, jobs, temperature, spec.max_steps)
                 row |= mean_std(f"dream_{temperature:g}_dropout_{rate:g}", steps)
         rows.append(row)

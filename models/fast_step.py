@@ -120,13 +120,6 @@ class SingleStep:
         self._bias, self._head_bias = step._bias.numpy(), step._head_bias.numpy()
         self._planes = step._planes
 
-    def __call__(
-        self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray,
-        mask: np.ndarray | None = None,
-    ) -> tuple[DreamState, np.ndarray, np.ndarray]:  # fmt: skip
-        """As `FastStep.__call__`, with arrays of a batch of one."""
-        return self.detailed(state, actions, temperature, uniform, normal, mask)[:3]
-
     def detailed(
         self, state: DreamState, actions: np.ndarray, temperature: float, uniform: np.ndarray, normal: np.ndarray,
         mask: np.ndarray | None = None,

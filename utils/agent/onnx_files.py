@@ -24,7 +24,6 @@ from utils.system.files import write_json
 OPSET, IR_VERSION = 17, 8  # of 2022: runtimes older than that are rare
 PREDICTED = {"reward": "reward", "done": "done_logit"}  # M's number, by what it predicts
 TOLERANCE = 1e-4  # of `check`, beside the largest number of an output
-
 NUM_STARTS = 100  # first frames in agent.json
 
 
@@ -62,7 +61,7 @@ def _save_graphs(
     progress: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Writes each graph and compares it with TensorFlow on random inputs."""
-    rng, action_size = np.random.default_rng(0), rnn.action_size
+    rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
         return rng.standard_normal((3, *shape), np.float32)
@@ -82,7 +81,7 @@ def _save_graphs(
     checked("decode", {"z": z}, {"image": vae.decode(z, training=False)})
 
     save_memory(rnn, predicts, folder / "memory.onnx")
-    action, before, h, c = normal(action_size), normal(1), np.tanh(normal(rnn.rnn_size)), normal(rnn.rnn_size)
+    action, before, h, c = normal(rnn.action_size), normal(1), np.tanh(normal(rnn.rnn_size)), normal(rnn.rnn_size)
     next_h, next_c = rnn.step(rnn.inputs(z, action, before[:, 0]), h, c)
     mixture, predicted = rnn.split(rnn.mdn(next_h))
     checked(

@@ -147,14 +147,14 @@ def lives(
 
     for name, explore in explorations.items():
         real = evaluate.score_exploration(spec, explore, jobs, False, max_steps, Progress(name, "episodes"))
-        add(name, real, partial(_exploring, explore, jobs))
+        add(name, real, partial(exploring, explore, jobs))
     if parameters is not None:
         real = evaluate.score(agent, parameters, jobs, False, max_steps, Progress("C", "episodes"))
         add("C", real, partial(_acting, agent, parameters))
     return rows, {name: kept[name] for name in ("random", "C") if name in kept}
 
 
-def _exploring(explore: Callable[[np.random.Generator], Explorer], jobs: list[Job]) -> Act:
+def exploring(explore: Callable[[np.random.Generator], Explorer], jobs: list[Job]) -> Act:
     """An exploration that does not look, in each dream."""
     policies = [explore(np.random.default_rng(job.draw_seed)) for job in jobs]
     return lambda state: np.stack([policy(np.empty(0)) for policy in policies])

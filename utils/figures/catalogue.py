@@ -9,7 +9,6 @@ import numpy as np
 
 from models.vae import kl_per_dimension
 from utils.agent import evaluate
-from utils.agent.checkpoints import build_rnn, new_vae
 from utils.figures import control, diagrams, memory, vision
 from utils.figures.episode import eventful, save_frames
 from utils.figures.evolution import save_evolution
@@ -58,12 +57,11 @@ def _rnn_losses(inputs: FigureInputs, path: Path) -> None:
 
 
 def _architecture(inputs: FigureInputs, path: Path) -> None:
-    config = inputs.config
-    diagrams.save_architecture(config, inputs.spec, new_vae(config), build_rnn(config), path)
+    diagrams.save_architecture(inputs.config, inputs.spec, inputs.untrained_vae, inputs.untrained_rnn, path)
 
 
 def _vae_layers(inputs: FigureInputs, path: Path) -> None:
-    diagrams.save_vae_layers(inputs.config, new_vae(inputs.config), path)
+    diagrams.save_vae_layers(inputs.config, inputs.untrained_vae, path)
 
 
 def _encoding(inputs: FigureInputs, path: Path) -> None:
@@ -72,11 +70,11 @@ def _encoding(inputs: FigureInputs, path: Path) -> None:
 
 
 def _rnn_layers(inputs: FigureInputs, path: Path) -> None:
-    diagrams.save_rnn_layers(inputs.config, inputs.spec, build_rnn(inputs.config), path)
+    diagrams.save_rnn_layers(inputs.config, inputs.spec, inputs.untrained_rnn, path)
 
 
 def _mixture_outputs(inputs: FigureInputs, path: Path) -> None:
-    diagrams.save_mixture_outputs(inputs.config, inputs.spec, build_rnn(inputs.config), path)
+    diagrams.save_mixture_outputs(inputs.config, inputs.spec, inputs.untrained_rnn, path)
 
 
 def _in_environment(inputs: FigureInputs, path: Path) -> None:

@@ -30,16 +30,14 @@ def save_weights(
     reads: weights are multiplied by the spread of what they weigh, and z is sorted. Without it they are as they are.
     """
     names, (weights, biases) = spec.action_names, controller.split(parameters)
-    weighed, order = "|w|", "dimension by dimension"
+    label, order = "w", "dimension by dimension"
     if reads is not None:
-        spreads = np.split(reads.spread, np.cumsum(list(controller.inputs.values()))[:-1])
-        weights = {name: part * spread[:, None] for (name, part), spread in zip(weights.items(), spreads)}
+        spread = np.repeat(reads.spread, controller.num_actions)
+        weights, _ = controller.split(np.r_[parameters[: len(spread)] * spread, biases])
         if "z" in weights:
             weights["z"] = weights["z"][reads.telling]
-        weighed, order = (
-            "|w x spread|",
-            "times the spread of what they weigh in dreams; z: the most telling number first,",
-        )
+        label = "w x spread"
+        order = "times the spread of what they weigh in dreams; z: the most telling number first,"
     height = 8 if controller.num_features <= 400 else 16
     shapes = [(height, -(-len(part) // height)) for part in weights.values()]
     drawn, panels = figure(
@@ -57,11 +55,10 @@ def save_weights(
             axes.set_xticks([]), axes.set_yticks([])
             if row == 0:
                 axes.set_title(f"{name} ({len(part)})")
-            axes.set_xlabel(f"mean {weighed} {np.abs(part[:, row]).mean():.2f}", fontsize=9)
+            axes.set_xlabel(f"mean |{label}| {np.abs(part[:, row]).mean():.2f}", fontsize=9)
         bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
         panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
-    label = "weight" if reads is None else "weight x spread"
-    drawn.colorbar(picture, ax=panels, label=label, shrink=0.8, extend="both")
+    drawn.colorbar(picture, ax=panels, label=label.replace("w", "weight", 1), shrink=0.8, extend="both")
     drawn.suptitle(f"The {len(parameters)} weights of C ({title}),\n{order} from left to right, then down")
     save(drawn, path)
 

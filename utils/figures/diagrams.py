@@ -3,94 +3,23 @@
 They need a run's settings alone.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from models.mdn_rnn import MDNRNN
 from models.vae import VAE
 from utils.environments.spec import EnvironmentSpec
-from utils.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, figure, save
+from utils.figures.canvas import Box, Canvas, Point
+from utils.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
 from utils.run.config import Config
 from utils.run.summaries import IN_WORDS
 
 V_COLOR, M_COLOR, C_COLOR, WORLD_COLOR, CMA_COLOR = BLUE, GREEN, ORANGE, GREY, PURPLE
-SHRUNK = 0.18  # between a box and the arrows at it
-
-Point = tuple[float, float]
-
-
-class Canvas:
-    """A drawing of width x height units, from the lower left corner, at so many units an inch."""
-
-    def __init__(self, width: float, height: float, title: str, units_per_inch: float = 10):
-        self.drawn, axes = figure(width / units_per_inch, height / units_per_inch + 0.5)
-        self.axes: Axes = axes[0, 0]
-        self.axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-        self.axes.axis("off")
-        self.drawn.suptitle(title, fontsize=13)
-
-    def box(
-        self, center: Point, size: tuple[float, float], color: str, title: str, text: str = "", fontsize: float = 10
-    ) -> "Box":
-        """A box with a title in bold above a text."""
-        box = Box(center, size)
-        x, y = center[0] - size[0] / 2, center[1] - size[1] / 2
-        for face, alpha in ((color, 0.14), ("none", 1.0)):
-            patch = FancyBboxPatch(
-                (x, y), *size, boxstyle="round,pad=0,rounding_size=1", facecolor=face,
-                edgecolor=color if face == "none" else "none", alpha=alpha, linewidth=1.6,
-            )  # fmt: skip
-            self.axes.add_patch(patch)
-        lines = text.count("\n") + 1 if text else 0
-        above = 0.5 * lines * fontsize / 5.4
-        self.text((center[0], center[1] + above), title, fontsize + 1, weight="bold")
-        if text:
-            self.text((center[0], center[1] - 1.1), text, fontsize)
-        return box
-
-    def text(self, where: Point, text: str, fontsize: float = 9, color: str = INK, **kwargs: Any) -> None:
-        style = {"ha": "center", "va": "center"} | kwargs
-        self.axes.text(*where, text, fontsize=fontsize, color=color, **style)
-
-    def arrow(self, path: Sequence[Point], label: str = "", at: Point | None = None, color: str = INK) -> None:
-        """Through the points of a path, with a head at its end. at: where the label stands, or above the middle."""
-        if len(path) > 2:
-            self.axes.plot(*zip(*path[:-1]), color=color, lw=1.4, solid_joinstyle="round", solid_capstyle="butt")
-        head = {"arrowstyle": "-|>", "color": color, "lw": 1.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 13}
-        self.axes.annotate("", xy=path[-1], xytext=path[-2], arrowprops=head)
-        if label:
-            (x, y), (x2, y2) = path[-2:]
-            self.text(at or ((x + x2) / 2, (y + y2) / 2 + 1.6), label, 9)
-
-    def save(self, path: Path) -> None:
-        save(self.drawn, path)
-
-
-class Box:
-    """Where arrows begin and end at a box. shift: along the side, from its middle."""
-
-    def __init__(self, center: Point, size: tuple[float, float]):
-        (self._x, self._y), (self._width, self._height) = center, size
-
-    def left(self, shift: float = 0) -> Point:
-        return self._x - self._width / 2 - SHRUNK, self._y + shift
-
-    def right(self, shift: float = 0) -> Point:
-        return self._x + self._width / 2 + SHRUNK, self._y + shift
-
-    def top(self, shift: float = 0) -> Point:
-        return self._x + shift, self._y + self._height / 2 + SHRUNK
-
-    def bottom(self, shift: float = 0) -> Point:
-        return self._x + shift, self._y - self._height / 2 - SHRUNK
 
 
 def _numbers(count: int, noun: str) -> str:
@@ -106,7 +35,7 @@ def _remembered(config: Config) -> str:
     return ", ".join(name for name in config.controller.inputs if name != "z")
 
 
-def _acting(canvas: Canvas, center: Point, config: Config, spec: EnvironmentSpec) -> "Box":
+def _acting(canvas: Canvas, center: Point, config: Config, spec: EnvironmentSpec) -> Box:
     actions = "1 action" if spec.action_size == 1 else f"{spec.action_size} actions"
     return canvas.box(center, (24, 12), C_COLOR, "C", f"{_reads(config)}\nto {actions}")
 
@@ -204,8 +133,8 @@ def save_rnn_layers(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, path: Pa
     """M over three steps: what it reads, remembers and predicts. Chapter, figure 12-11."""
     canvas = Canvas(124, 66, f"M of {config.exp_name}: {rnn.count_params():,} parameters, the same ones at every step")
     predicted, actions = IN_WORDS[spec.predicts], spec.action_size
-    before: Box | None = None
-    for index, (x, step) in enumerate(zip((26, 62, 98), ("t - 1", "t", "t + 1"))):
+    steps, before = ("t - 1", "t", "t + 1", "t + 2"), None
+    for x, step, following in zip((26, 62, 98), steps, steps[1:]):
         given = canvas.box(
             (x, 9), (27, 10), SKY, f"{rnn.input_size} numbers of step {step}",
             f"z {config.z_size} + action {actions} + {predicted} 1", 9,
@@ -218,7 +147,6 @@ def save_rnn_layers(config: Config, spec: EnvironmentSpec, rnn: MDNRNN, path: Pa
         canvas.arrow([given.top(), lstm.bottom()])
         canvas.arrow([lstm.top(), dense.bottom()], f"h, {config.rnn_size}", (x + 6, 36.8))
         canvas.arrow([dense.top(), (x, 54.5)])
-        following = "t + 2" if index == 2 else ("t", "t + 1")[index]
         canvas.text((x, 57.5), f"{rnn.output_size} numbers:\nmixtures of z and the {predicted} of step {following}", 9)
         if before is None:
             canvas.arrow([(5, 28), lstm.left()], "h, c", (8.5, 29.6))
@@ -296,8 +224,7 @@ def save_in_dream(config: Config, spec: EnvironmentSpec, path: Path) -> None:
     canvas = Canvas(124, 52, f"C learns in a dream of {config.env_name}: without the environment and without V")
     predicted = IN_WORDS[spec.predicts]
     m = canvas.box(
-        (22, 24), (34, 14), M_COLOR, "M, in place of the environment",
-        f"mixtures of the next z,\nthe {predicted}",
+        (22, 24), (34, 14), M_COLOR, "M, in place of the environment", f"mixtures of the next z,\nthe {predicted}"
     )  # fmt: skip
     drawn = canvas.box(
         (65, 24), (22, 12), SKY, "a draw", f"of z, {config.z_size},\nat temperature {config.controller_temperature:g}"

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from models.mdn_rnn import MDNRNN
-from models.vae import FrameCodec, kl_per_dimension
+from models.vae import VAE, FrameCodec, kl_per_dimension
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller, load_rnn, load_vae
+from utils.agent.checkpoints import build_rnn, load_controller, load_rnn, load_vae, new_vae
 from utils.data.encode import to_series
 from utils.dreams.batch import DreamBatch
 from utils.dreams.noise import InitialLatents
@@ -60,6 +60,16 @@ class FigureInputs:
     def rnn(self) -> MDNRNN:
         check_rnn(self.run, self.config)
         return load_rnn(self.config, self.run)
+
+    @cached_property
+    def untrained_vae(self) -> VAE:
+        """For drawings, which need its layers alone."""
+        return new_vae(self.config)
+
+    @cached_property
+    def untrained_rnn(self) -> MDNRNN:
+        """As `untrained_vae`."""
+        return build_rnn(self.config)
 
     @cached_property
     def agent(self) -> Agent:

@@ -73,7 +73,9 @@ def _onnx(run: RunFolder, folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as unfinished:
         save_onnx(run, Path(unfinished), print)
-        shutil.copytree(unfinished, folder)
+        folder.mkdir(parents=True)
+        for path in Path(unfinished).iterdir():
+            shutil.copyfile(path, folder / path.name)  # a temporary folder itself is for its owner alone
     print(f"all of it in {folder}")
 
 
