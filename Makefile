@@ -5,13 +5,14 @@
 # make test         set up and run the test suite
 # make benchmark    measure the speed table, about 20 minutes in which nothing else should run
 # make lint         what the code has to look like
+# make clean        delete what is made again in a minute, and say what else may go
 
 PYTHON ?= python3
 CONFIG ?= config/quickstart.yaml
 AGENT ?= pretrained/carracing
 TENSORFLOW ?= cpu
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 
 # All that runs here is .venv's: these would have Python or pip look, or install, elsewhere.
@@ -22,15 +23,17 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONUSERBASE PIP_USER PIP_TARGET
 quickstart: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
-	$(VENV)/bin/python 01_generate_data.py --config '$(CONFIG)'
-	$(VENV)/bin/python 02_train_vae.py --config '$(CONFIG)'
-	$(VENV)/bin/python 03_generate_rnn_data.py --config '$(CONFIG)'
-	$(VENV)/bin/python 04_train_rnn.py --config '$(CONFIG)'
-	$(VENV)/bin/python 05_train_controller.py --config '$(CONFIG)'
-	@run=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' run) && set -x && \
+	$(VENV)/bin/python 01_generate_data.py --config '$(CONFIG)' --brief
+	$(VENV)/bin/python 02_train_vae.py --config '$(CONFIG)' --brief
+	$(VENV)/bin/python 03_generate_rnn_data.py --config '$(CONFIG)' --brief
+	$(VENV)/bin/python 04_train_rnn.py --config '$(CONFIG)' --brief
+	$(VENV)/bin/python 05_train_controller.py --config '$(CONFIG)' --brief
+	@run=$$($(VENV)/bin/python -m utils.run.cli '$(CONFIG)' run) && \
+	echo "its score, and its film" && \
 	$(VENV)/bin/python render_agent.py "$$run" --random --film "$$run/videos/agent.webp" --json "$$run/score.json" && \
+	echo && echo "all figures" && \
 	$(VENV)/bin/python -m utils.figures "$$run" --episodes 20 && \
-	set +x && echo && \
+	echo && \
 	echo "film            $$run/videos/agent.webp" && \
 	echo "scores          $$run/score.json" && \
 	echo "all of it       $$run/report.html" && \
@@ -40,6 +43,11 @@ demo: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(AGENT)/config.yaml' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
 	$(VENV)/bin/python render_agent.py '$(AGENT)'
+	@echo && \
+	echo "its film        $(AGENT)/agent.webp: open it in a browser" && \
+	echo "live            .venv/bin/python render_agent.py $(AGENT) --window" && \
+	echo "in its dream    .venv/bin/python render_agent.py $(AGENT) --dream --window: press m to act yourself" && \
+	echo "in a browser    make pages, then open docs/dream/index.html"
 
 pages: $(VENV)/.installed
 	@mkdir -p docs/dream && echo '<!doctype html><meta charset="utf-8"><title>Dreams</title>' > docs/dream/index.html
@@ -91,6 +99,7 @@ $(VENV)/pyvenv.cfg: FORCE
 	esac
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
+	@echo "packages go into $(VENV): about 0.8 GB to download and 2.5 GB on disk, in a minute or two"
 	$(PIP) -e '.[$(TENSORFLOW),mpich]'
 	touch $@
 
@@ -102,5 +111,11 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt $(VENV)/.installed
 	$(PIP) -e '.[$(TENSORFLOW),mpich,doom,test]'
 	touch $@
 
+# What takes a minute to make again. The rest is shown with its size, and is yours to delete.
 clean:
-	rm -rf build *.egg-info .pytest_cache .ruff_cache
+	rm -rf build *.egg-info .pytest_cache .ruff_cache .mypy_cache docs/dream
+	@echo && echo "also safe to delete:" && \
+	if [ -d $(VENV) ]; then echo "  $$(du -sh $(VENV) | cut -f1)  $(VENV): make installs it again"; fi && \
+	for run in runs/*/; do if [ -d "$$run" ]; then \
+	  echo "  $$(du -sh "$$run" | cut -f1)  $$run: what a run learned; its rollouts/ and series/ alone if it shall only act"; \
+	fi; done

@@ -36,7 +36,7 @@ def test_scripts_find_their_modules_and_configuration_from_anywhere(elsewhere):
         assert process.returncode == 0, error
         assert f"usage: {name}" in out
         assert name[0] != "0" or str(ROOT / "config/carracing.yaml") in " ".join(out.split())
-    assert len(started) == 8
+    assert len(started) == 9
 
     figures = start(ROOT, *(sys.executable, "utils/figures", "--help"), **env)
     out, error = figures.communicate(timeout=60)

@@ -34,7 +34,7 @@ def load() -> ModuleType:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = "; ".join(str(error).splitlines())
-        raise UsageError(f"no MPI: {reason}; run `pip install mpi4py mpich`, or see the README for clusters") from None
+        raise UsageError(f"no MPI: {reason}; run `pip install mpi4py mpich`, or see docs/cluster.md") from None
     return MPI
 
 

@@ -61,6 +61,32 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     save(drawn, path)
 
 
+def save_comparison(logs: dict[str, tuple[list[dict], int]], path: Path) -> None:
+    """The evaluations in the real environment of several runs, by generation and by minutes of step 5.
+
+    logs: the log of the evolution and the episodes of an evaluation, by the name of the run.
+    """
+    drawn, ((by_generation, by_time),) = figure(13, 5.5, 1, 2, sharey=True)
+    for number, (name, (rows, episodes)) in enumerate(logs.items()):
+        evaluated = [row for row in rows if row["evaluation_mean"] is not None]
+        means = np.array([row["evaluation_mean"] for row in evaluated])
+        errors = np.array([row["evaluation_std"] for row in evaluated]) / episodes**0.5
+        for axes, x in (
+            (by_generation, [row["generation"] for row in evaluated]),
+            (by_time, [row["seconds"] / 60 for row in evaluated]),
+        ):
+            (line,) = axes.plot(x, means, "o-", color=f"C{number}", ms=4, lw=1.4, label=name)
+            axes.fill_between(x, means - errors, means + errors, color=line.get_color(), alpha=0.12, lw=0)
+            axes.grid(alpha=0.3)
+    by_generation.set_xlabel("generation")
+    by_generation.xaxis.set_major_locator(MaxNLocator(integer=True))
+    by_generation.set_ylabel("score of an episode")
+    by_time.set_xlabel("minutes of step 5")
+    drawn.suptitle("The mean of the population in real episodes, +- the standard error of each evaluation")
+    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    save(drawn, path)
+
+
 def save_losses(rows: list[dict], names: dict[str, str], title: str, path: Path) -> None:
     """rows: the log of step 2 or 4.
 

@@ -28,7 +28,7 @@ from utils.system.processes import inside_mpi, open_standard_streams, stdout_is_
 from utils.system.progress import Progress, duration
 
 ROOT = Path(__file__).resolve().parents[2]
-WATCHED = (Step.VAE, Step.RNN)  # steps that write TensorBoard's logs while they work
+WATCHED = (Step.VAE, Step.RNN, Step.CONTROLLER)  # steps that write TensorBoard's logs while they work
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -38,6 +38,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--config", default=_default_config(), metavar="FILE", help="configuration of the run (%(default)s)"
     )
     result.add_argument("--quiet", action="store_true", help="print errors only")
+    result.add_argument("--brief", action="store_true", help="leave out what to do next")
     result.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")
     return result
 
@@ -91,32 +92,36 @@ def step(step: Step, description: str) -> Iterator[tuple[Config, RunFolder, dict
 
     Yields the configuration, the run and a dictionary of results, which is printed at the end.
     """
-    config, _ = configured(parser(description))
+    config, arguments = configured(parser(description))
     with opened(config, step) as run:
         provenance.check(config, run, step)
-        if step in WATCHED:
-            say_how_to_watch(config)
+        announce(config, step, description, arguments.brief)
         results: dict[str, str] = {}
         with run.timed(step):
             yield config, run, results
-        summarise(run, step, results)
+        summarise(run, step, results, arguments.brief)
 
 
-def say_how_to_watch(config: Config) -> None:
-    print(f"to watch it: {shlex.join(['tensorboard', '--logdir', config.runs_folder])}", flush=True)
+def announce(config: Config, step: Step, description: str | None, brief: bool) -> None:
+    """Prints the first lines of a numbered script: which step this is, and how to watch it.
+
+    description: its docstring. brief: leave out how to watch it.
+    """
+    first = (description or "").partition("\n")[0]
+    print(first.replace(f"Step {step:d}", f"Step {step:d} of {len(Step)}"), flush=True)
+    if step in WATCHED and not brief:
+        print(f"to watch it: {shlex.join(['tensorboard', '--logdir', config.runs_folder])}", flush=True)
 
 
-def summarise(run: RunFolder, step: Step, results: dict[str, str]) -> None:
-    """Prints the last lines of a numbered script: its results, its duration, what to do next."""
+def summarise(run: RunFolder, step: Step, results: dict[str, str], brief: bool) -> None:
+    """Prints the last lines of a numbered script: its results, its duration, what to do next unless it is `brief`."""
     film, scores = run.path / "videos/agent.webp", run.path / "score.json"
     following = command(shown(ROOT / "render_agent.py"), run.path, "--random", "--film", film, "--json", scores)
     if step != Step.CONTROLLER:
         following = command(shown(ROOT / Step(step + 1).script), *same_arguments())
-    results = results | {
-        "took": f"{duration(run.timings().get(step, 0))} in all",
-        "next": following,
-        "to see it": command("-m", "utils.figures", run.path),
-    }
+    results = results | {"took": f"{duration(run.timings().get(step, 0))} in all"}
+    if not brief:
+        results |= {"next": following, "to see it": command("-m", "utils.figures", run.path)}
     print("\n" + "\n".join(f"  {name:14} {result}" for name, result in results.items()) + "\n", flush=True)
 
 

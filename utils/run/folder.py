@@ -175,7 +175,7 @@ def same_arguments() -> list[str]:
     for word in words:
         if word == "--workers":
             next(words, None)
-        elif word != "--quiet" and not word.startswith("--workers="):
+        elif word not in ("--quiet", "--brief") and not word.startswith("--workers="):
             arguments.append(word)
     return arguments
 
