@@ -75,7 +75,7 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout
     begin = DreamState(start, *(np.zeros((episodes, *size)) for size in ((RNN,), (RNN,), ())))
     scores, lengths = imagination.imagine(parameters, begin, uniform, normal, temperature, mask)
     for k in range(candidates):
-        weights, biases = controller.split(parameters[k])
+        weights, biases = controller.linear_part(parameters[k])
         weights = np.concatenate(list(weights.values()))
         for e in range(episodes):
             noise = uniform[:, e], normal[:, e], temperature, masks[e]

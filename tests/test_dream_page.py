@@ -1,6 +1,7 @@
 """The page that dreams in a browser: its JavaScript against TensorFlow, and itself in a browser."""
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -49,12 +50,15 @@ dream.step = (...given) => {
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
-@pytest.mark.parametrize("name", ["carracing"])
-def test_a_dream_of_the_page_is_that_of_tensorflow(name, tmp_path):
+@pytest.mark.parametrize(("name", "hidden"), [("carracing", 0), ("carracing", 5)])
+def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, tmp_path):
     run = RunFolder(ROOT / "pretrained" / name)
     config = run.read_config()
     agent, (parameters, _) = Agent(config, run), load_controller(config, run)
-    weights = page_weights(agent.vae, agent.rnn, agent.controller, parameters)
+    controller = dataclasses.replace(agent.controller, hidden=hidden)
+    if hidden:  # no agent that ships has such a C
+        parameters = np.random.default_rng(0).normal(0, 0.3, controller.num_parameters)
+    weights = page_weights(agent.vae, agent.rnn, controller, parameters)
     decode = build_vae(config.z_size).decode  # in float32
     for model, trained in (decode, agent.vae.decode), (agent.rnn, agent.rnn):  # rounded as the page's are
         model.set_weights([weight.astype(np.float16).astype(np.float32) for weight in trained.get_weights()])
@@ -64,8 +68,8 @@ def test_a_dream_of_the_page_is_that_of_tensorflow(name, tmp_path):
     uniform, normal = noise.draw(STEPS, config.z_size)
     given = {
         "arrays": {name: array.shape for name, array in weights.items()}, "num_mixture": config.rnn_num_mixture,
-        "predicts": agent.spec.predicts, "inputs": list(agent.controller.inputs), "temperature": TEMPERATURE,
-        "activations": agent.controller.activations, "z": z.tolist(), "uniform": uniform.tolist(),
+        "predicts": agent.spec.predicts, "inputs": list(controller.inputs), "temperature": TEMPERATURE,
+        "activations": controller.activations, "z": z.tolist(), "uniform": uniform.tolist(),
         "normal": normal.tolist(),
     }  # fmt: skip
     (tmp_path / "dream.json").write_text(json.dumps(given))
@@ -77,8 +81,8 @@ def test_a_dream_of_the_page_is_that_of_tensorflow(name, tmp_path):
     state = model.begin(z[None])
     assert len(dreamed["steps"]) == STEPS
     for t, step in enumerate(dreamed["steps"]):
-        features = agent.controller.features(z=state.z, h=state.h, c=state.c)
-        action = agent.controller.act(parameters[None], features[None])[0]
+        features = controller.features(z=state.z, h=state.h, c=state.c)
+        action = controller.act(parameters[None], features[None])[0]
         state, reward, _ = model.step(state, action, np.float32(TEMPERATURE), uniform[t][None], normal[t][None])
         picture = decode(state.z, training=False)
         for part, expected in (

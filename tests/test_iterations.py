@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import TINY, call, call_here, step, step_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_checked_controller, load_controller, load_rnn
+from utils.agent.checkpoints import build_rnn, load_checked_controller, load_controller, load_rnn
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
@@ -72,6 +72,30 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     assert (runs / "iterations.png").stat().st_size > 10000
     with pytest.raises(UsageError, match="no evaluation in a dream"):
         rounds.curve(first)
+
+
+def test_another_c_learns_with_an_m_that_was_never_trained(evolved, tmp_path):
+    """The ablations: V of another run, M as it is drawn, C with hidden units and other inputs."""
+    runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
+    mine = (f"previous_run={runs}/tiny", "exp_name=ablation", "max_trials=3", "vae_num_epoch=0", "rnn_num_steps=0")
+    mine += ("controller_start=zero", "controller_inputs=[z]", "controller_hidden=4", "controller_num_generation=1")
+    refused = step_here("01_generate_data.py", runs, *mine, "controller_start=previous")
+    assert refused.returncode == 2
+    assert "has controller_inputs: ['z', 'h'], not ['z']" in refused.stderr
+    for script in SCRIPTS:
+        run_step = step if script.startswith("05") else step_here
+        done = run_step(f"{script}.py", runs, *mine, "rnn_start=random")
+        assert done.returncode == 0, done.stderr
+    first, second = RunFolder(runs / "tiny"), RunFolder(runs / "ablation")
+    assert first.vae_weights.read_bytes() == second.vae_weights.read_bytes()
+    assert [row["step"] for row in second.log(Step.RNN)] == [0]
+    config = second.read_config()
+    trained, untrained = (load_rnn(config, run).lstm.get_weights()[0] for run in (first, second))
+    np.testing.assert_array_equal(untrained, build_rnn(config).lstm.get_weights()[0])
+    assert np.abs(trained - untrained).max() > 1e-3
+    assert load_controller(config, second)[0].size == config.controller.num_parameters
+    drawn = call_here("utils.figures", str(second.path), "controller", "rnn_losses", "architecture")
+    assert drawn.returncode == 0, drawn.stderr
 
 
 def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both_ms(evolved, tmp_path):

@@ -87,11 +87,12 @@ def test_a_memory_that_predicts_the_end_and_a_controller_of_c_without_bias(tmp_p
     limits = [part for part in onnx.load(path).graph.initializer if part.name in clipped(onnx.load(path))]
     assert [list(part.dims) for part in limits] == [[], []]  # scalars, as the standard wants them
 
-    controller = Controller({"c": 12, "z": 6}, ("tanh",), bias=False)
-    parameters = rng.normal(0, 1, controller.num_parameters).astype(np.float32)
-    save_controller(controller, parameters, tmp_path / "controller.onnx")
-    acted = controller.act(parameters[None], controller.features(z=z, c=c)[None])[0]
-    assert check(tmp_path / "controller.onnx", {"z": z, "c": c}, {"action": np.asarray(acted)}) < 1e-5
+    for hidden in (0, 5):
+        controller = Controller({"c": 12, "z": 6}, ("tanh",), bias=False, hidden=hidden)
+        parameters = rng.normal(0, 1, controller.num_parameters).astype(np.float32)
+        save_controller(controller, parameters, tmp_path / "controller.onnx")
+        acted = controller.act(parameters[None], controller.features(z=z, c=c)[None])[0]
+        assert check(tmp_path / "controller.onnx", {"z": z, "c": c}, {"action": np.asarray(acted)}) < 1e-5
 
 
 def clipped(model) -> list[str]:

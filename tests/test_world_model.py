@@ -13,6 +13,25 @@ CAR = ("tanh", "half_tanh", "positive_tanh")
 def test_parameter_counts_of_the_chapter_and_the_paper():
     assert Controller({"z": 32, "h": 256}, CAR, bias=True).num_parameters == 867
     assert Controller({"z": 64, "c": 512, "h": 512}, ("tanh",), bias=False).num_parameters == 1088
+    assert Controller({"z": 32}, CAR, bias=True, hidden=40).num_parameters == 32 * 40 + 40 + 40 * 3 + 3
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_hidden_units_stand_between_inputs_and_actions(bias):
+    rng = np.random.default_rng(1)
+    controller = Controller({"z": 4, "h": 6}, CAR, bias, hidden=5)
+    parameters = rng.normal(0, 0.5, (3, controller.num_parameters)).astype(np.float32)
+    features = rng.normal(0, 1, (3, 2, 10)).astype(np.float32)
+    actions = controller.act(tf.constant(parameters), tf.constant(features)).numpy()
+    for candidate, read in zip(range(3), features):
+        p, ends = parameters[candidate], np.cumsum([50, 5 * bias, 15, 3 * bias])
+        w1, b1, w2, b2 = np.split(p, ends)[:4]
+        raw = np.tanh(read @ w1.reshape(10, 5) + (b1 if bias else 0)) @ w2.reshape(5, 3) + (b2 if bias else 0)
+        np.testing.assert_allclose(actions[candidate, :, 0], np.tanh(raw[:, 0]), atol=1e-5)
+    weights, biases = controller.linear_part(parameters[0] * 1e-2)
+    small = controller.act(parameters[:1] * 1e-2, tf.constant(features[:1])).numpy()[0, :, 0]
+    close = features[0] @ np.concatenate([weights["z"], weights["h"]]) + (biases if bias else 0)
+    np.testing.assert_allclose(small, close[:, 0], atol=1e-6)
 
 
 def test_each_row_acts_by_its_own_parameters():
@@ -24,7 +43,7 @@ def test_each_row_acts_by_its_own_parameters():
         raw = np.tanh(features[row] @ parameters[row, :30].reshape(10, 3) + parameters[row, 30:])
         expected = [raw[0], (raw[1] + 1) / 2, np.clip(raw[2], 0, 1)]
         np.testing.assert_allclose(actions[row], expected, atol=1e-5)
-    weights, biases = controller.split(parameters[1])
+    weights, biases = controller.linear_part(parameters[1])
     raw = features[1] @ np.concatenate([weights["z"], weights["h"]]) + biases
     np.testing.assert_allclose(actions[1, 0], np.tanh(raw[0]), atol=1e-5)
     unbiased = Controller({"z": 4, "h": 6}, CAR, bias=False)

@@ -217,11 +217,11 @@ def save_memory(rnn: MDNRNN, predicts: str, path: Path) -> None:
 
 def save_controller(controller: Controller, parameters: np.ndarray, path: Path) -> None:
     """z, h and c, as far as C reads them, (batch, size) each, to action, (batch, num_actions)."""
-    graph, (weights, biases) = Graph("controller"), controller.split(parameters)
-    read = graph.node("Concat", *(graph.input(name, size) for name, size in controller.inputs.items()), axis=1)
-    kernel = np.concatenate([weights[name] for name in controller.inputs])
-    bias = biases if controller.bias else np.zeros(controller.num_actions)
-    action = graph.node("Tanh", graph.node("Gemm", read, graph.constant(kernel), graph.constant(bias)))
+    graph = Graph("controller")
+    action = graph.node("Concat", *(graph.input(name, size) for name, size in controller.inputs.items()), axis=1)
+    for kernel, biases in controller.layers(parameters):
+        bias = biases if controller.bias else np.zeros(kernel.shape[1])
+        action = graph.node("Tanh", graph.node("Gemm", action, graph.constant(kernel), graph.constant(bias)))
     half = [name == "half_tanh" for name in controller.activations]
     action = graph.node("Mul", action, graph.constant(np.where(half, 0.5, 1.0)))
     action = graph.node("Add", action, graph.constant(np.where(half, 0.5, 0.0)))

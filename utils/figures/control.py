@@ -29,11 +29,11 @@ def save_weights(
     parameters: float32 (num_parameters,).
     reads: weights are multiplied by the spread of what they weigh, and z is sorted. Without it they are as they are.
     """
-    names, (weights, biases) = spec.action_names, controller.split(parameters)
+    names, (weights, biases) = spec.action_names, controller.linear_part(parameters)
     label, order = "w", "dimension by dimension"
     if reads is not None:
-        spread = np.repeat(reads.spread, controller.num_actions)
-        weights, _ = controller.split(np.r_[parameters[: len(spread)] * spread, biases])
+        spreads = np.split(reads.spread, np.cumsum(list(controller.inputs.values()))[:-1])
+        weights = {name: part * spread[:, None] for (name, part), spread in zip(weights.items(), spreads)}
         if "z" in weights:
             weights["z"] = weights["z"][reads.telling]
         label = "w x spread"
@@ -59,7 +59,12 @@ def save_weights(
         bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
         panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
     drawn.colorbar(picture, ax=panels, label=label.replace("w", "weight", 1), shrink=0.8, extend="both")
-    drawn.suptitle(f"The {len(parameters)} weights of C ({title}),\n{order} from left to right, then down")
+    what = (
+        f"The linear part of C, which has {controller.hidden} hidden units"
+        if controller.hidden
+        else (f"The {len(parameters)} weights of C")
+    )
+    drawn.suptitle(f"{what} ({title}),\n{order} from left to right, then down")
     save(drawn, path)
 
 

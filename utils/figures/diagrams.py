@@ -44,6 +44,7 @@ def save_architecture(config: Config, spec: EnvironmentSpec, vae: VAE, rnn: MDNR
     """V, M and C around the environment, with the parameters of each. Chapter, figure 12-3."""
     canvas = Canvas(124, 56, f"A world model of {config.env_name}: V sees, M remembers and predicts, C acts")
     controller, predicted = config.controller, IN_WORDS[spec.predicts]
+    hidden = f" through {controller.hidden}" if controller.hidden else ""
     world = canvas.box((14, 28), (22, 16), WORLD_COLOR, "environment", f"{config.env_name}\n64 x 64 x 3 numbers a step")
     encoder, decoder = vae.encode_mu_logvar.count_params(), vae.decode.count_params()
     v = canvas.box(
@@ -58,7 +59,7 @@ def save_architecture(config: Config, spec: EnvironmentSpec, vae: VAE, rnn: MDNR
     )  # fmt: skip
     c = canvas.box(
         (108, 42), (26, 16), C_COLOR, "C, the controller",
-        f"{_reads(config)}\n= {controller.num_features:,} numbers to {', '.join(spec.action_names)}\n"
+        f"{_reads(config)}\n= {controller.num_features:,} numbers{hidden} to {', '.join(spec.action_names)}\n"
         f"{controller.num_parameters:,} parameters",
     )  # fmt: skip
     canvas.arrow([world.top(), (14, 42), v.left()], "frame", (22, 43.6))

@@ -84,6 +84,7 @@ class Config(BaseModel):
     encoded_trials: int = _setting(Step.SERIES, fixed=False, ge=0, default=0)
 
     # Step 4
+    rnn_start: Literal["previous", "random"] = _setting(Step.RNN, default="previous")
     rnn_size: int = _setting(Step.RNN, ge=1, le=8192)
     rnn_num_mixture: int = _setting(Step.RNN, ge=1, le=100)
     rnn_max_seq_len: _Stages = _setting(Step.RNN)
@@ -107,6 +108,7 @@ class Config(BaseModel):
     controller_judge_episode: int = _setting(Step.CONTROLLER, ge=1, default=256)
     controller_inputs: list[Literal["z", "h", "c"]] = _setting(Step.CONTROLLER, min_length=1)
     controller_bias: bool = _setting(Step.CONTROLLER)
+    controller_hidden: int = _setting(Step.CONTROLLER, ge=0, le=1024, default=0)
     controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
     controller_num_worker: int = _setting(Step.CONTROLLER, ge=1)
     controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
@@ -184,7 +186,7 @@ class Config(BaseModel):
         """C of this run, without its parameters."""
         sizes = {"z": self.z_size, "h": self.rnn_size, "c": self.rnn_size}
         inputs = {str(name): sizes[name] for name in self.controller_inputs}
-        return Controller(inputs, get_spec(self.env_name).activations, self.controller_bias)
+        return Controller(inputs, get_spec(self.env_name).activations, self.controller_bias, self.controller_hidden)
 
     @property
     def episode_stages(self) -> dict[int, int]:

@@ -22,7 +22,9 @@ def previous(config: Config) -> RunFolder | None:
             "choose another exp_name"
         )
     # Its held-out episodes have to stay held out.
-    run.require_same("previous_run", config, *SAME_M, "controller_inputs", "controller_bias", "held_out_fraction")
+    run.require_same("previous_run", config, *SAME_M, "held_out_fraction")
+    if config.controller_start == "previous":
+        run.require_same("previous_run", config, "controller_inputs", "controller_bias", "controller_hidden")
     if run.has_rollouts() and theirs.num_episodes > config.num_episodes:
         raise UsageError(
             f"previous_run: {run.path} has {theirs.num_episodes} episodes, which are taken over; max_trials x "

@@ -34,7 +34,7 @@ Losses = dict[str, tf.Tensor]
 def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, float | None]:
     """Trains M for `rnn_num_steps` iterations and writes weights, log and pictures. Returns the last row of the log.
 
-    0 iterations: M of the previous run is taken over as it is.
+    0 iterations: M of the previous run is taken over as it is, and a random one stays as it is drawn.
     """
     paths = run.series_paths(config)
     training_paths, held_out_paths = split_series(config, run)
@@ -47,7 +47,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     variables = rnn.trainable_variables + optimizer.variables
     pictures = _pictures(rnn, held_out_paths, config, run)
     training = Training(run.rnn, variables, NUM_LOGS, config.checkpoint_seconds, pictures)
-    if training.step == 0 and (before := previous(config)):
+    if training.step == 0 and config.rnn_start == "previous" and (before := previous(config)):
         before.require(before.rnn_weights, Step.RNN, "this run goes on from its M")
         load_weights(rnn, before.rnn_weights)
         if not config.rnn_num_steps:
@@ -57,6 +57,10 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     def held_out() -> dict[str, float]:
         return {name: float(value) for name, value in losses(held_out_batch, tf.constant(-1, tf.int64)).items()}
 
+    if not config.rnn_num_steps:
+        training.leave_untrained(held_out())
+        training.keep_weights(rnn, run.rnn_weights)
+        return training.last_row()
     batches = prefetched(training_set.batches(training.step, config.rnn_batch_size, config.draw_seed), depth=4)
 
     def time_steps(iterations: int) -> int:

@@ -65,7 +65,7 @@ class Training:
         with self._tensorboard.as_default():
             for row in self.rows[self._logged :]:
                 for name, value in row.items():
-                    if name != "step":
+                    if name != "step" and value is not None:
                         tf.summary.scalar(f"{self._folder.name}/{name}", value, step=row["step"])
             if drawing:
                 self._draw()
@@ -146,6 +146,12 @@ class Training:
         row |= {"per_second": round(items_per_step / seconds, 1), "step_seconds": round(seconds, 5)}
         self.rows.append(row)
         self._sums, self._count = {}, 0
+
+    def leave_untrained(self, held_out: dict[str, float]) -> None:
+        """Writes the state before any training, with its held-out losses as the only row of the log."""
+        losses = {f"held_out_{name}": round(value, 5) for name, value in held_out.items()}
+        self.rows = [{"step": 0, **dict.fromkeys(held_out), **losses}]
+        self.save(drawing=True)
 
     def last_row(self) -> dict[str, float | None]:
         """The last row of the log. Raises `UsageError` when training ended before the first one."""

@@ -100,15 +100,18 @@ const ACTIVATIONS = {
   positive_tanh: (x) => Math.max(Math.tanh(x), 0),
 };
 
-/** C: one dense layer. inputs: the names of what it reads. activations: of each action. */
+/** C: one dense layer, or two with tanh between them. inputs: the names of what it reads. activations: of each action. */
 export class Controller {
   constructor(weights, inputs, activations) {
     this.kernel = weights.controller_kernel;
     this.bias = weights.controller_bias;
+    this.hiddenKernel = weights.controller_hidden_kernel; // undefined without hidden units
+    this.hiddenBias = weights.controller_hidden_bias;
     this.inputs = inputs;
     this.activations = activations.map((name) => ACTIVATIONS[name]);
     this.raw = new Float32Array(activations.length);
-    this.features = new Float32Array(this.kernel.length / activations.length);
+    this.read = new Float32Array(this.kernel.length / activations.length); // by the layer of the actions
+    this.features = this.hiddenKernel ? new Float32Array(this.hiddenKernel.length / this.read.length) : this.read;
   }
 
   act(state) {
@@ -117,7 +120,11 @@ export class Controller {
       this.features.set(state[name], at);
       at += state[name].length;
     }
-    dense(this.features, this.kernel, this.bias, this.raw);
+    if (this.hiddenKernel) {
+      dense(this.features, this.hiddenKernel, this.hiddenBias, this.read);
+      this.read.forEach((value, index) => (this.read[index] = Math.tanh(value)));
+    }
+    dense(this.read, this.kernel, this.bias, this.raw);
     return Float32Array.from(this.raw, (value, index) => this.activations[index](value));
   }
 }
