@@ -26,6 +26,7 @@ from utils.system import compute
 def main() -> None:
     with cli.step(Step.VAE, __doc__) as (config, run, results):
         compute.start_tensorflow()
+        print(f"V trains on {compute.device(config.vae_precision)}", flush=True)
         from utils.run.summaries import of_vae
         from utils.system.progress import Progress
         from utils.training.train_vae import train_vae

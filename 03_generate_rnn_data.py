@@ -19,19 +19,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
+from utils.data.collect import ranks_that_play
 from utils.run import cli
 from utils.run.steps import Step
 from utils.system import compute
 
 
 def main() -> None:
-    with cli.step(Step.SERIES, __doc__) as (config, run, results):
-        compute.start_tensorflow()
-        from utils.data.encode import encode_rollouts
-        from utils.system.progress import Progress
+    with ranks_that_play() as (leads, ranks):
+        if leads:
+            with cli.step(Step.SERIES, __doc__) as (config, run, results):
+                compute.start_tensorflow()
+                from utils.data.encode import encode_rollouts
+                from utils.system.progress import Progress
 
-        frames = encode_rollouts(config, run, Progress("series", "episodes"))
-        results["series"] = f"{config.num_episodes + config.num_encoded} episodes, {frames} frames in {run.series}"
+                frames = encode_rollouts(config, run, Progress("series", "episodes"), ranks)
+                count = config.num_episodes + config.num_encoded
+                results["series"] = f"{count} episodes, {frames} frames in {run.series}"
 
 
 if __name__ == "__main__":

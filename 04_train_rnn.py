@@ -26,6 +26,7 @@ from utils.system import compute
 def main() -> None:
     with cli.step(Step.RNN, __doc__) as (config, run, results):
         compute.start_tensorflow(rows=config.rnn_batch_size)
+        print(f"M trains on {compute.device(config.rnn_precision)}", flush=True)
         from utils.environments import get_spec
         from utils.run.summaries import of_rnn
         from utils.system.progress import Progress

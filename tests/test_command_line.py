@@ -1,6 +1,7 @@
 """Scripts called from anywhere."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, TINY, command
+from utils.system import compute
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 
@@ -51,3 +53,10 @@ def test_what_step_1_spawns_finds_its_modules_as_well(elsewhere, safe):
     assert process.returncode == 0, error
     assert list(elsewhere.glob("runs/tiny/rollouts/episode_*.npz"))
     assert f"next           python {ROOT / '02_train_vae.py'} --config {TINY}" in out
+
+
+def test_a_gpu_that_tensorflow_cannot_use_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(compute, "NVIDIA", str(tmp_path / "nothing"))
+    assert re.fullmatch(r"\d+ cores, float32", compute.device("float32"))
+    monkeypatch.setattr(compute, "NVIDIA", str(tmp_path))
+    assert compute.device("float32").endswith("make install TENSORFLOW=gpu")

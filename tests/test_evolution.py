@@ -81,8 +81,10 @@ def test_the_number_of_workers_changes_nothing(uninterrupted, evolved, copy_of_t
     reference = fitness(uninterrupted).splitlines()[:3]
     assert fitness(evolved).splitlines() == reference[:2]  # by one worker
     by_hand = copy_of_trained("by_hand")
-    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "4"))
+    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "5"))
     assert done.returncode == 0, done.stderr
+    assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in done.stdout
+    assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in done.stdout
     assert fitness(by_hand).splitlines() == reference
 
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, TINY, children, command, step_here
+from tests.helpers import MPIEXEC, ROOT, TINY, children, command, step_here
 from utils.run import episodes
 from utils.run.episodes import Rollout
 
@@ -80,6 +80,35 @@ def test_collecting_survives_a_kill(tmp_path, victim, trained):
         ours = episodes.load(rollouts / f"episode_{index:05d}.npz", Rollout)
         theirs = episodes.load(trained / f"tiny/rollouts/episode_{index:05d}.npz", Rollout)
         np.testing.assert_array_equal(ours.obs, theirs.obs)
+
+
+def test_mpi_ranks_collect_the_same_episodes_and_go_on_after_a_kill(tmp_path, trained):
+    """As on several hosts."""
+    rollouts = tmp_path / "tiny/rollouts"
+    words = command("01_generate_data.py", "--config", TINY, f"runs_folder={tmp_path}", prefix=(MPIEXEC, "-n", "3"))
+    process = subprocess.Popen(
+        [*words, "max_trials=60"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(list(rollouts.glob("episode_*.npz"))) >= 4)
+    (manager,) = children(process.pid)
+    os.kill(int(children(int(manager))[-1]), signal.SIGKILL)
+    assert process.wait(20) != 0
+    kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
+    assert 4 <= len(kept) < 120
+    done = subprocess.run([*words, "max_trials=60"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"120 episodes, 4800 frames in {rollouts}" in done.stdout
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    for index in range(6):
+        name = f"episode_{index:05d}.npz"
+        assert (rollouts / name).read_bytes() == (trained / "tiny/rollouts" / name).read_bytes()
+    refused = subprocess.run([*words, "max_trials=-1"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("script", "arguments"), [("01_generate_data.py", ()), (FIVE, ("--workers", "1"))])

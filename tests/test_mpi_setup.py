@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import MPIEXEC, ROOT, command, mounted, run_ranks, step
-from utils.evolution import mpi_setup, ranks
+from utils.evolution import ranks
+from utils.system import mpi_setup
 
 SCRIPT = "05_train_controller.py"
 ONE_GENERATION = ("controller_num_generation=1", "--workers", "1")
@@ -71,7 +72,7 @@ def test_the_mpiexec_of_the_library_is_chosen_and_where_there_is_none_both_are_n
     foreign.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'mpiexec (Open MPI) 5.0.8'\n")
     foreign.chmod(0o700)
     choose = (
-        "import os, sys; from utils.system.errors import UsageError; from utils.evolution import mpi_setup\n"
+        "import os, sys; from utils.system.errors import UsageError; from utils.system import mpi_setup\n"
         "for found in (sys.argv[1:], sys.argv[1:2]):\n"
         "    mpi_setup.mpiexecs = lambda: found\n"
         "    try: print(mpi_setup.choose_mpiexec(os.environ))\n"

@@ -1,12 +1,16 @@
 """Step 1's work: processes play episodes, random or the controller's, and write each to a file of its own.
 
-Step 3 lets them play as well, for episodes of which no frame is kept (`encode.py`).
+Step 3 lets them play as well, for episodes of which no frame is kept (`encode.py`). Under mpiexec or srun the other MPI
+ranks are these processes, on as many hosts as MPI has.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import traceback
+from collections.abc import Iterator
+from concurrent.futures import Executor, as_completed
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,20 +26,42 @@ from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
 from utils.run.steps import Step
-from utils.system import compute, seeding
+from utils.system import compute, mpi_setup, seeding
 from utils.system.errors import UsageError
-from utils.system.processes import end_with_parent
+from utils.system.processes import end_with_parent, inside_mpi
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
 
 FIRST_EPISODES = 8  # their size tells how much room all episodes need
 NUM_ENVS = 16  # of a process, when an agent plays: V is fastest with many frames at once
+EPISODES_PER_TASK = 16  # of an MPI rank, which makes its environments anew for each task
 EPISODES_PER_ENV = 4  # of an agent, one after another, so that no environment waits for the longest episode of all
 
 
-def collect(config: Config, run: RunFolder, progress: Progress) -> int:
+@contextlib.contextmanager
+def ranks_that_play() -> Iterator[tuple[bool, Executor | None]]:
+    """Yields whether this process does the step, and who plays for it: other MPI ranks, if mpiexec or srun started it.
+
+    These play inside this function, until the first rank leaves its `with`.
+    """
+    mpi_setup.refuse_copies()
+    if not inside_mpi():
+        yield True, None
+        return
+    comm = mpi_setup.initialize().COMM_WORLD
+    if comm.Get_size() == 1:
+        yield True, None
+        return
+    from mpi4py.futures import MPICommExecutor
+
+    with MPICommExecutor(comm, root=0) as executor:
+        yield executor is not None, cast(Executor | None, executor)
+
+
+def collect(config: Config, run: RunFolder, progress: Progress, ranks: Executor | None = None) -> int:
     """Plays the episodes that are missing. Returns how many frames the run then has.
 
+    ranks: who plays, in place of `parallel_processes` processes.
     Raises `UsageError` when a process dies. Finished episodes stay.
     """
     todo = [i for i in range(config.num_episodes) if not episodes.is_whole(run.rollout(i), Rollout)]
@@ -45,7 +71,7 @@ def collect(config: Config, run: RunFolder, progress: Progress) -> int:
     if not todo:
         print(f"{run.rollouts}: all episodes are there already, nothing to do")
     else:
-        play(Rollouts(config, run), todo, progress)
+        play(Rollouts(config, run), todo, progress, ranks)
     return sum(len(episodes.load(run.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes))
 
 
@@ -99,20 +125,47 @@ class Rollouts:
         episodes.save(self.path(index), rollout)
 
 
-def play(work: Rollouts, indices: list[int], progress: Progress) -> None:
-    """Plays the episodes with these numbers in `parallel_processes` processes.
+def play(work: Rollouts, indices: list[int], progress: Progress, ranks: Executor | None = None) -> None:
+    """Plays the episodes with these numbers in `parallel_processes` processes, or on `ranks`.
 
     Raises `UsageError` when a process dies. Finished episodes stay.
     """
     size = min(work.group_size, -(-len(indices) // work.config.parallel_processes))
     groups = [indices[begin : begin + size] for begin in range(0, len(indices), size)]
     progress.start(len(indices))
+    if ranks:
+        _play_on_ranks(ranks, work, groups, progress)
+        progress.close()
+        return
     pool = _Pool(work, progress)
     try:
         pool.play(groups)
     finally:
         pool.close()
         progress.close()
+
+
+def _play_on_ranks(ranks: Executor, work: Rollouts, groups: list[list[int]], progress: Progress) -> None:
+    at_once = max(1, EPISODES_PER_TASK // work.group_size)
+    tasks = [groups[begin : begin + at_once] for begin in range(0, len(groups), at_once)]
+    playing = {ranks.submit(_play_task, work, task): sum(map(len, task)) for task in tasks}
+    try:
+        for future in as_completed(playing):
+            future.result()
+            progress.advance(playing[future])
+    finally:
+        ranks.shutdown(wait=False, cancel_futures=True)
+
+
+def _play_task(work: Rollouts, groups: list[list[int]]) -> None:
+    """What a rank does. It keeps nothing, so that any rank may play any task."""
+    envs, policy = work.envs_and_policy()
+    try:
+        for group in groups:
+            _play(envs, policy, work, group)
+    finally:
+        for env in envs:
+            env.close()
 
 
 class _Pool:

@@ -3,7 +3,7 @@
 M may need many more episodes than V needs frames (`encoded_trials`): they are encoded as they are played.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import gymnasium
@@ -27,9 +27,10 @@ from utils.system.resources import check_disk
 EPISODES_AT_ONCE = 4
 
 
-def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
+def encode_rollouts(config: Config, run: RunFolder, progress: Progress, ranks: Executor | None = None) -> int:
     """Encodes or plays the episodes of which there is no series, and gathers the first frames.
 
+    ranks: who plays, in place of `parallel_processes` processes.
     Returns the number of frames.
     """
     rollouts, to_play = _missing(config, run)
@@ -42,7 +43,7 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress) -> int:
     if rollouts:
         _encode(rollouts, config, run, progress)
     if to_play:
-        play(EncodedRollouts(config, run), to_play, progress)
+        play(EncodedRollouts(config, run), to_play, progress, ranks)
     return _gather_starts(config, run)
 
 

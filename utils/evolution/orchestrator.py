@@ -18,6 +18,7 @@ from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
 from utils.run.summaries import STATISTICS, statistics
+from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
@@ -80,6 +81,7 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
     """Evolves the controller for `controller_num_generation` generations. Returns the last state."""
     pool, log = WorkerPool(ranks), EvolutionLog(config, run)
     pool.wait_for_first()
+    _say_who_works(len(ranks.workers), config)
     state = _begin(config, run, log)
     began = time.monotonic()
     while state.generation < config.controller_num_generation:
@@ -98,6 +100,21 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
         log.write(state)
     pool.stop()
     return state
+
+
+def _say_who_works(workers: int, config: Config) -> None:
+    """Prints where dreams run, and the setting that would keep all workers busy if this one does not."""
+    if config.controller_environment == "dream":
+        print(f"each worker dreams on one core, {compute.precision(config.rnn_precision)}", flush=True)
+    tasks, population = config.controller_num_worker, config.population
+    if workers > tasks:
+        wanted = next((count for count in range(workers, population) if population % count == 0), population)
+        better = f"controller_num_worker={wanted} controller_num_worker_trial={population // wanted}"
+        remedy = f"; in a new run {better} would keep {min(wanted, workers)} busy" if wanted > tasks else ""
+        print(
+            f"{workers} workers, and a generation has {tasks} tasks: {workers - tasks} have nothing to do{remedy}",
+            flush=True,
+        )
 
 
 def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:

@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from utils.evolution import mpi_setup
-from utils.system import shared_memory
+from utils.system import mpi_setup, shared_memory
 from utils.system.errors import UsageError
 from utils.system.files import disk_is_full
 from utils.system.processes import end_with_parent, usable_cores

@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from utils.evolution import mpi_setup
 from utils.evolution import ranks as mpi
 from utils.evolution.worker import worker_loop
 from utils.run import cli, provenance
@@ -11,7 +10,7 @@ from utils.run.config import Config
 from utils.run.folder import RunFolder, opened
 from utils.run.steps import Step
 from utils.run.summaries import of_controller
-from utils.system import compute
+from utils.system import compute, mpi_setup
 from utils.system.errors import UsageError
 from utils.system.files import write_json
 from utils.system.processes import inside_mpi

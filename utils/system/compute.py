@@ -5,12 +5,14 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from utils.system.errors import UsageError
 from utils.system.processes import usable_cores
 
 # Settings that would change results, or make the bfloat16 that `precision` chooses fail.
 _CHANGES_RESULTS = ("TF_XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+NVIDIA = "/dev/nvidia0"  # is there if a driver has found a GPU
 _running_before_fork = False
 _cut_off = False  # this process was forked from one in which TensorFlow ran, without its threads
 
@@ -88,6 +90,22 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None) -> Non
         gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def device(asked: str) -> str:
+    """Where and how TensorFlow computes, in words. asked: a precision, as for `precision`.
+
+    Names a GPU of NVIDIA's that is there and that TensorFlow cannot use.
+    """
+    import tensorflow as tf
+
+    visible = tf.config.get_visible_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in visible]
+    where = ", ".join(names) or f"{usable_cores()} cores"
+    unused = ""
+    if not tf.config.list_physical_devices("GPU") and Path(NVIDIA).exists():
+        unused = f"; {NVIDIA} is a GPU that this TensorFlow cannot use: make install TENSORFLOW=gpu"
+    return f"{where}, {precision(asked)}{unused}"
 
 
 def parts_at_once(rows: int) -> int:

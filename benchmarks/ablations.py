@@ -1,0 +1,106 @@
+"""What do z, h and a hidden layer bring? The paper's ablations, and the replication's untrained M.
+
+    python -m benchmarks.ablations runs/carracing --store
+    python -m benchmarks.ablations runs/carracing controller_num_generation=100 controller_num_episode=4
+
+For each row a run beside RUN goes on from its V, and its M where M is trained, and evolves a C from zero with the
+settings of RUN, or with those of the command line, which hold for all rows. Each C, the best of its evaluations, is
+then scored on tracks that have selected nothing. Rows that are done are not repeated, and one that was stopped goes on.
+--store writes benchmarks/results/ablations.csv.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.report import RESULTS, announce, at_least_1, command, with_store
+from utils.run import cli
+from utils.run import config as configuration
+from utils.run.config import Config
+from utils.run.folder import RunFolder
+from utils.run.steps import Step
+from utils.system.errors import UsageError
+from utils.system.files import write_csv
+
+# What C reads and is, by the name of the row; the last part of its run folder's name; settings.
+VARIANTS = {
+    "z": ("z", ["controller_inputs=[z]"]),
+    "z through 40 hidden units": ("z_hidden", ["controller_inputs=[z]", "controller_hidden=40"]),
+    "z and h, M never trained": ("untrained", ["controller_inputs=[z, h]", "rnn_start=random", "rnn_num_steps=0"]),
+    "z and h": ("z_h", ["controller_inputs=[z, h]"]),
+}
+PAPER = {"z": "632 +- 251", "z through 40 hidden units": "788 +- 141", "z and h": "906 +- 21"}
+TAKEN_OVER = ["rollout_policy=explore", "vae_num_epoch=0", "rnn_num_steps=0", "controller_start=zero"]
+
+
+def settings_of(run: RunFolder, name: str, latent: str, overrides: list[str]) -> list[str]:
+    """The `key=value` of a row, on top of RUN's configuration."""
+    suffix, settings = VARIANTS[name]
+    path = run.path.resolve()
+    where = [f"exp_name={path.name}_{suffix}_{latent}", f"runs_folder={path.parent}", f"previous_run={path}"]
+    return [*where, *TAKEN_OVER, *settings, f"controller_latent={latent}", *overrides]
+
+
+def evolve(run: RunFolder, settings: list[str], workers: int | None) -> RunFolder:
+    """Does the five steps of a row. Returns its run. Raises `UsageError` if a step fails."""
+    config = configuration.load(run.path / "config.yaml", settings)
+    row = RunFolder(Path(config.runs_folder) / config.exp_name)
+    for step in Step:
+        words = [sys.executable, str(cli.ROOT / step.script), "--config", str(run.path / "config.yaml"), "--brief"]
+        if step == Step.CONTROLLER and workers:
+            words += ["--workers", str(workers)]
+        if subprocess.run([*words, *settings]).returncode:
+            raise UsageError(f"{step.script} did not finish in {row.path}; the line above says why")
+    return row
+
+
+def score(row: RunFolder, episodes: int, seed: int) -> dict:
+    """What `render_agent.py` says of the row's C."""
+    path = row.path / "score.json"
+    words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(row.path), "--json", str(path)]
+    if subprocess.run([*words, "--episodes", str(episodes), "--seed", str(seed)]).returncode:
+        raise UsageError(f"render_agent.py failed for {row.path}; the line above says why")
+    return json.loads(path.read_text())["agent"]
+
+
+def row_of_table(name: str, latent: str, config: Config, run: RunFolder, agent: dict) -> dict:
+    log = run.log(Step.CONTROLLER)
+    return {
+        "C reads": name, "z": latent, "parameters": config.controller.num_parameters, "generations": len(log),
+        "minutes": round(run.timings()[Step.CONTROLLER] / 60, 1), "mean": round(agent["mean"], 1),
+        "std": round(agent["std"], 1), "episodes": len(agent["episodes"]), "paper": PAPER.get(name, ""),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = with_store(command("ablations", __doc__))
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder whose V and M are trained")
+    parser.add_argument("--latents", nargs="+", choices=("sample", "mean"), default=["sample", "mean"], help="(both)")
+    parser.add_argument("--episodes", type=at_least_1, default=100, metavar="N", help="scored in each (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, metavar="S", help="of the first one (%(default)s)")
+    parser.add_argument("--workers", type=at_least_1, metavar="N", help="of step 5: one for each core if not given")
+    cli.offer_overrides(parser, "settings of step 5, for all rows")
+    words, overrides = cli.overrides_apart()
+    arguments = parser.parse_args(words)
+    announce(arguments)
+    run, rows = RunFolder(arguments.run), []
+    run.require_vae()
+    run.require_rnn()
+    for latent in arguments.latents:
+        for name in VARIANTS:
+            settings = settings_of(run, name, latent, overrides)
+            config = configuration.load(run.path / "config.yaml", settings)
+            print(f"\n{name}, z: {latent}", flush=True)
+            row = evolve(run, settings, arguments.workers)
+            rows.append(row_of_table(name, latent, config, row, score(row, arguments.episodes, arguments.seed)))
+    print()
+    for row in rows:
+        print(f"{row['C reads']:28} z: {row['z']:8} {row['mean']:7.1f} +- {row['std']:5.1f}   paper: {row['paper']}")
+    if arguments.store:
+        write_csv(RESULTS / "ablations.csv", rows[0], (row.values() for row in rows))
+        print(f"stored in {RESULTS / 'ablations.csv'}")
+
+
+if __name__ == "__main__":
+    cli.call(main)
