@@ -345,16 +345,10 @@ END
   check "its log is that of a run without a stop" cmp "$WORK/whole/tiny/controller/fitness.csv" \
     "$runs/tiny/controller/fitness.csv"
 
-  cat > "$WORK/array.sh" << END
-#!/bin/bash
-#SBATCH --nodes=1 --ntasks=1 --array=0-3 --time=30
-cd $ROOT
-for script in 0?_*.py; do
-  $PYTHON \$script ${CONFIG[*]} runs_folder=$WORK/array exp_name=seed_\$SLURM_ARRAY_TASK_ID seed=\$SLURM_ARRAY_TASK_ID || exit
-done
-END
-  job=$(slurm sbatch --parsable -o "$WORK/array_%a.log" "$WORK/array.sh")
-  check "an array job of four seeds is done" wait_for_job "$job" 900
+  slurm env SEEDS=0-3 RANKS=2 CORES=1 LIMIT=30 "PYTHON=$PYTHON" bash docs/pipeline.sbatch tests/tiny.yaml \
+    "runs_folder=$WORK/array" > "$WORK/out" 2>&1
+  job=$(tail -1 "$WORK/out" | grep -o '[0-9]*$')
+  check "docs/pipeline.sbatch, an array of four seeds, is done" wait_for_job "$job" 900
   check "its four fitness logs are there and differ" test \
     "$(sha256sum "$WORK"/array/seed_?/controller/fitness.csv | cut -d' ' -f1 | sort -u | wc -l)" = 4
 }
