@@ -94,7 +94,12 @@ down() {
 
 hosts_file() { printf '%s\n' "$@" > "$WORK/hosts"; }
 
-mpi() { # mpi RANKS SCRIPT RUNS [key=value ...]: a script on the hosts of $WORK/hosts, started on host1
+five() { # five RUNS [key=value ...]: step 5, which starts its ranks on the hosts of $WORK/hosts by itself
+  on 1 env "HYDRA_LAUNCHER_EXEC=$WORK/ssh" "$PYTHON" -u 05_train_controller.py --hosts "$WORK/hosts" "${CONFIG[@]}" \
+    "runs_folder=$1" "${@:2}"
+}
+
+mpi() { # mpi RANKS SCRIPT RUNS [key=value ...]: a script as ranks of mpiexec, on the hosts of $WORK/hosts
   on 1 "$MPIEXEC" -launcher ssh -launcher-exec "$WORK/ssh" -f "$WORK/hosts" -n "$1" \
     "$PYTHON" -u "$2" "${CONFIG[@]}" "runs_folder=$3" "${@:4}"
 }
@@ -150,11 +155,11 @@ part_hosts() {
   local runs
   runs=$(fresh two)
   mpi 3 05_train_controller.py "$runs" > "$WORK/out" 2>&1
-  check "two hosts: the same fitness log to the last byte" same_log "$runs"
+  check "two hosts, under mpiexec: the same fitness log to the last byte" same_log "$runs"
   hosts_file host1:2 host2:1 host3:1 host4:1
   runs=$(fresh four)
-  mpi 5 05_train_controller.py "$runs" > "$WORK/out" 2>&1
-  check "four hosts: the same fitness log to the last byte" same_log "$runs"
+  five "$runs" > "$WORK/out" 2>&1
+  check "four hosts, by --hosts: the same fitness log to the last byte" same_log "$runs"
   mpi 5 01_generate_data.py "$WORK/rollouts" max_trials=40 > "$WORK/out" 2>&1
   "$PYTHON" 01_generate_data.py "${CONFIG[@]}" "runs_folder=$WORK/rollouts_alone" max_trials=40 > "$WORK/out" 2>&1
   check "step 1 on four hosts: the same 80 files" diff -qr -x '.*' "$WORK/rollouts/tiny/rollouts" \
@@ -162,33 +167,33 @@ part_hosts() {
 }
 
 part_killed() {
-  hosts_file host1:2 host2:1 host3:1 host4:1
+  hosts_file host1:1 host2:1 host3:1 host4:1
   local runs
   runs=$(fresh killed)
-  mpi 5 05_train_controller.py "$runs" > "$WORK/out" 2>&1 &
+  five "$runs" > "$WORK/out" 2>&1 &
   wait_for_generation "$runs" 2
   kill -9 "$(ranks_on 3 | tail -1)"
   check "after a worker on host3 was killed no rank is left on any host within 10 s" wait_until_gone 10 1 2 3 4
   wait $!
-  say "          after $took s, exit code $?, at generation $(generations "$runs"); the last line: $(tail -1 "$WORK/out")"
-  mpi 5 05_train_controller.py "$runs" > "$WORK/out" 2>&1
+  say "          after $took s, exit code $?, at generation $(generations "$runs"): $(tail -1 "$WORK/out")"
+  five "$runs" > "$WORK/out" 2>&1
   check "the same command goes on to the same log" same_log "$runs"
 }
 
 part_lost() {
-  hosts_file host1:2 host2:1 host3:1 host4:1
+  hosts_file host1:1 host2:1 host3:1 host4:1
   local runs
   runs=$(fresh lost)
-  mpi 5 05_train_controller.py "$runs" > "$WORK/out" 2>&1 &
+  five "$runs" > "$WORK/out" 2>&1 &
   wait_for_generation "$runs" 2
   ip link set wm_veth4 down # the cable is out before the power is: nobody hears of its end
   ip netns pids wm_host4 | xargs -r kill -9
   check "after host4 was lost no rank is left on the others within 60 s" wait_until_gone 60 1 2 3
-  say "          after $took s, at generation $(generations "$runs"); the last line: $(tail -1 "$WORK/out")"
+  say "          after $took s, at generation $(generations "$runs"): $(grep -a "heard of" "$WORK/out")"
   for n in 1 2 3; do ranks_on $n | xargs -r kill -9; done
   wait $!
-  hosts_file host1:2 host2:1 host3:1
-  mpi 4 05_train_controller.py "$runs" > "$WORK/out" 2>&1
+  hosts_file host1:1 host2:1 host3:1
+  five "$runs" > "$WORK/out" 2>&1
   check "without it the same command goes on to the same log" same_log "$runs"
   host_down 4
   host_up 4
@@ -366,7 +371,7 @@ for part in "${parts[@]}"; do
 done
 trap down EXIT
 trap 'exit 130' INT TERM
-say "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) cores, $("$MPIEXEC" --version | grep -om1 'Version: *[0-9.]*')"
+say "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) cores, $("$MPIEXEC" --version | grep -om1 "[0-9]\+\.[0-9]\+\.[0-9]\+" | head -1)"
 up
 prepare
 for part in "${parts[@]}"; do

@@ -71,6 +71,7 @@ class SimulatedRanks:
 
     def send(self, task: Task | None, rank: int) -> None:
         if task is None:
+            heapq.heappush(self._answers, Answer(0.0, next(self._numbers), rank, pickle.dumps(("stopped", None))))
             return
         sent = pickle.dumps(task)
         self.task_bytes = len(sent)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.helpers import MPIEXEC, ROOT, command, mounted, run_ranks, step
 from utils.evolution import ranks
 from utils.system import mpi_setup
+from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
 ONE_GENERATION = ("controller_num_generation=1", "--workers", "1")
@@ -121,8 +123,33 @@ def test_systems_that_cannot_watch_processes_are_no_error(tmp_path, monkeypatch)
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
-    ranks._watch(file, dead)
+    ranks._watch(file, dead, None)
     assert dead == []
+
+
+def test_a_worker_that_falls_silent_ends_all_ranks_with_a_line():
+    """As one whose host is lost: MPI itself would wait for it for ever."""
+    done = run_ranks(
+        3,
+        "import os, signal\n"
+        "from utils.evolution import ranks as module\n"
+        "module.BEAT_SECONDS, module.SILENT_SECONDS = 0.1, 1.5\n"
+        "ranks = module.Ranks(); ranks.exchange_pids()\n"
+        "if ranks.rank == 2: os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "ranks.receive()\n",
+    )
+    assert done.returncode == 2
+    assert re.search(r"rank 0: rank 2 on \S+ has not been heard of for 2 s; run again to go on", done.stderr)
+
+
+def test_hosts_are_read_from_a_file(tmp_path):
+    file = tmp_path / "hosts"
+    file.write_text("# ours\nnode1:16\nnode2\n\nnode1:2  # once more\n")
+    assert ranks.read_hosts(file) == {"node1": 18, "node2": 1}
+    assert ranks.read_hosts(None) == {}
+    file.write_text("node1 slots=16\n")
+    with pytest.raises(UsageError, match=r"hosts, line 1: 'node1 slots=16' is no host"):
+        ranks.read_hosts(file)
 
 
 @pytest.mark.skipif(shutil.which("prterun") is None, reason="no Open MPI 5 in PATH")

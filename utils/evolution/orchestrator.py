@@ -73,8 +73,13 @@ class WorkerPool:
         return [results[task.name] for task in tasks]
 
     def stop(self) -> None:
+        """Returns when no worker will send anything more."""
         for rank in self._ranks.workers:
             self._ranks.send(None, rank)
+        left = len(self._ranks.workers)
+        while left:
+            _, (name, _) = self._ranks.receive()
+            left -= name == "stopped"
 
 
 def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:

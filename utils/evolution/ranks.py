@@ -14,35 +14,43 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from utils.system import mpi_setup, shared_memory
 from utils.system.errors import UsageError
-from utils.system.files import disk_is_full
+from utils.system.files import disk_is_full, user_path
 from utils.system.processes import end_with_parent, usable_cores
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # within which all ranks must have started
+BEAT_SECONDS = 5.0  # between two signs of life of a worker
+SILENT_SECONDS = 30.0  # without one: its host, or the way to it, is lost
+END_SECONDS = 15.0  # for mpiexec to end, when a rank of this host has ended
+_ALIVE = "alive"
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
 
 
-def launch(num_workers: int, ranks_file: Path) -> int:
+def launch(num_workers: int, ranks_file: Path, hosts: Mapping[str, int] | None = None) -> int:
     """Runs this command again under mpiexec, as an orchestrator and `num_workers` workers. Returns its exit code.
 
     ranks_file: where the orchestrator writes the host and pid of each rank.
+    hosts: how many ranks each host takes, by its name. None or empty: all run here.
     """
     environment = mpi_setup.environment_of_ranks(num_workers + 1)
     environment[_LAUNCHER] = f"{platform.node()} {os.getpid()}"
     mpiexec = mpi_setup.choose_mpiexec(environment)
-    command = [mpiexec, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
+    where = []
+    if hosts:
+        where = [mpi_setup.HOSTS_OPTION[mpi_setup.vendor()], ",".join(f"{name}:{n}" for name, n in hosts.items())]
+    command = [mpiexec, *where, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
     ranks_file.unlink(missing_ok=True)
     dead: list[str] = []
-    threading.Thread(target=_watch, args=(ranks_file, dead), daemon=True).start()
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", env=environment
     )  # mpiexec would read all of stdin, and be stopped by it in the background
+    threading.Thread(target=_watch, args=(ranks_file, dead, process), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         _relay(process.stdout)
@@ -54,7 +62,7 @@ def launch(num_workers: int, ranks_file: Path) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
-    if code not in (0, 2):  # 2: bad input, and a rank has printed the message
+    if code not in (0, 2, -signal.SIGKILL):  # 2: a rank has printed the message; SIGKILL: `_watch` has
         who = dead[0] if dead else "a rank"
         script = Path(sys.argv[0]).name
         print(
@@ -64,11 +72,11 @@ def launch(num_workers: int, ranks_file: Path) -> int:
     return code
 
 
-def _watch(ranks_file: Path, dead: list[str]) -> None:
-    """Appends the name of the rank that ends first to `dead`.
+def _watch(ranks_file: Path, dead: list[str], mpiexec: subprocess.Popen) -> None:
+    """Appends the name of the rank of this host that ends first to `dead`.
 
     mpiexec ends the others within milliseconds, before they can report anything, and MPICH's own report often names
-    another rank. The kernel knows.
+    another rank. The kernel knows. An mpiexec that cannot end, since it waits for a host that is lost, is killed.
     """
     if not hasattr(os, "pidfd_open"):  # Linux has it
         return
@@ -88,6 +96,10 @@ def _watch(ranks_file: Path, dead: list[str]) -> None:
         names[descriptor] = f"rank {rank} (pid {pid})"
         poll.register(descriptor, select.POLLIN)
     dead.extend(names[descriptor] for descriptor, _ in poll.poll())
+    try:
+        mpiexec.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        mpiexec.kill()
 
 
 def _relay(source: IO[str] | None) -> None:
@@ -120,18 +132,50 @@ class Ranks:
         self._comm = self._mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.workers = range(1, self.size)
+        self._heard: dict[int, float] = {}  # when each worker was last heard of, in the first rank
+        self._places: dict[int, tuple[str, int]] = {}
+        self._stopped = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
         end_with_parent(os.getppid(), _launcher_lives)
 
     def send(self, message: Any, rank: int) -> None:
         self._comm.send(message, dest=rank)
 
     def receive(self) -> tuple[int, Any]:
-        """Waits for the next message from any rank. Returns its sender and the message."""
+        """Waits for the next message from any rank. Returns its sender and the message.
+
+        Ends all ranks if a worker is silent for too long: MPI does not notice a host that is lost.
+        """
         status = self._mpi.Status()
-        while not self._comm.iprobe(source=self._mpi.ANY_SOURCE, status=status):
-            time.sleep(POLL_SECONDS)
-        source = status.Get_source()
-        return source, self._comm.recv(source=source)
+        while True:
+            while not self._comm.iprobe(source=self._mpi.ANY_SOURCE, status=status):
+                self._refuse_silence()
+                time.sleep(POLL_SECONDS)
+            source = status.Get_source()
+            message = self._comm.recv(source=source)
+            if source in self._heard:
+                self._heard[source] = time.monotonic()
+            if message != _ALIVE:
+                return source, message
+
+    def _refuse_silence(self) -> None:
+        for rank, heard in self._heard.items():
+            if time.monotonic() - heard > SILENT_SECONDS:
+                host, _ = self._places[rank]
+                self.abort(
+                    f"rank {rank} on {host} has not been heard of for {SILENT_SECONDS:.0f} s; run again to go on",
+                    code=2,
+                )
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            self.send(_ALIVE, 0)
+
+    def stop_beating(self) -> None:
+        """Of a worker that is about to end."""
+        self._stopped.set()
+        if self._heart.is_alive():
+            self._heart.join()
 
     def exchange_pids(self) -> dict[int, tuple[str, int]]:
         """Tells every rank the host and pid of each of them."""
@@ -150,6 +194,12 @@ class Ranks:
             for rank in self.workers:
                 self.send(places, rank)
         late.cancel()
+        self._places = places
+        if self._mpi.Query_thread() == self._mpi.THREAD_MULTIPLE:  # messages from two threads are allowed
+            if self.rank == 0:
+                self._heard = dict.fromkeys(self.workers, time.monotonic())
+            else:
+                self._heart.start()
         shared_memory.unlink_mapped("mpich_shm")  # all ranks have opened it; MPICH leaves it behind when killed
         return places
 
@@ -177,7 +227,24 @@ class Ranks:
 
 def worker_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=int, default=usable_cores(), metavar="N",
-        help="worker processes to start beside the orchestrator (this machine's cores: %(default)s); "
+        "--workers", type=int, metavar="N",
+        help=f"worker processes to start beside the orchestrator (the cores: {usable_cores()} here); "
         "no effect on the results, nor under mpiexec or srun",
     )  # fmt: skip
+    parser.add_argument(
+        "--hosts", type=user_path, metavar="FILE",
+        help="start them on several hosts by ssh, which see the same files: a line `name:cores` for each host",
+    )  # fmt: skip
+
+
+def read_hosts(path: Path | None) -> dict[str, int]:
+    """How many ranks each host takes, by its name. Raises `UsageError` if a line of the file says something else."""
+    hosts: dict[str, int] = {}
+    for number, line in enumerate(path.read_text().splitlines() if path else (), 1):
+        if not (words := line.partition("#")[0].split()):
+            continue
+        name, _, count = words[0].partition(":")
+        if len(words) > 1 or not name or not (count or "1").isdecimal():
+            raise UsageError(f"{path}, line {number}: {line!r} is no host: a line looks like node1:16")
+        hosts[name] = hosts.get(name, 0) + int(count or 1)
+    return hosts

@@ -13,7 +13,7 @@ from utils.run.summaries import of_controller
 from utils.system import compute, mpi_setup
 from utils.system.errors import UsageError
 from utils.system.files import write_json
-from utils.system.processes import inside_mpi
+from utils.system.processes import inside_mpi, usable_cores
 
 if TYPE_CHECKING:
     from utils.evolution.state import EvolutionState
@@ -29,12 +29,14 @@ def evolve(parser: argparse.ArgumentParser) -> int:
         return 0
     mpi_setup.refuse_copies()
     config, arguments = cli.configured(parser)
-    if arguments.workers < 1:
+    if arguments.workers is not None and arguments.workers < 1:
         raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
+    hosts = mpi.read_hosts(arguments.hosts)
+    workers = arguments.workers or sum(hosts.values()) or usable_cores()
     with opened(config, Step.CONTROLLER) as run:  # locked for the checks only, then by the orchestrator
         if _check(config, run, arguments.brief):
             return 0
-    return mpi.launch(arguments.workers, run.controller / "ranks.json")
+    return mpi.launch(workers, run.controller / "ranks.json", hosts)
 
 
 def _take_part(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,7 @@ def _take_part(parser: argparse.ArgumentParser) -> None:
         return
     _, start = ranks.receive()
     if start is None:  # the orchestrator prints why
+        ranks.stop_beating()
         return
     ranks.abort_on_error(lambda: worker_loop(ranks, *start))
 

@@ -74,5 +74,7 @@ def worker_loop(ranks: Ranks, config: Config, run: RunFolder) -> None:
         _, task = ranks.receive()
         if task is None:
             worker.close()
+            ranks.stop_beating()
+            ranks.send(("stopped", None), 0)
             return
         ranks.send((task.name, worker.play(task)), 0)

@@ -4,6 +4,7 @@ A process manager, mpiexec or srun, tells an MPI library its rank. If the two us
 each process believes that it is the only one, or its MPI_Init aborts.
 """
 
+import collections
 import contextlib
 import os
 import re
@@ -22,6 +23,7 @@ from utils.system.processes import RANK_SIZES, rank_variables
 
 _LARGEST_STEP = 0xFFFFFFEF  # larger numbers mean batch scripts and interactive shells of Slurm
 _RANK_MEMORY = 1_100_000  # bytes of /dev/shm that a rank of MPICH needs; measured 1.06 MB
+HOSTS_OPTION = collections.defaultdict(lambda: "-hosts", {"Open MPI": "--host"})  # of an mpiexec, by MPI library
 _AMPLE_RANK_MEMORY = 20_000_000  # UCX uses 4.2 MB a rank, Open MPI 16.8 MB
 
 
@@ -101,6 +103,11 @@ def refuse_copies() -> None:
             "`srun --mpi=pmi2` or what else `srun --mpi=list` offers and that library speaks; or start one copy, which "
             "starts --workers of its own"
         )
+
+
+def vendor() -> str:
+    """The name of the MPI library that ranks load."""
+    return load().get_vendor()[0]
 
 
 def mpiexecs() -> list[str]:
