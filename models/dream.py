@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from models.mdn_rnn import MDNRNN, Mixture, sample_mixture
+from models.mdn_rnn import MDNRNN, Mixture, end_probability, sample_mixture
 
 
 class DreamState(NamedTuple):
@@ -33,12 +33,15 @@ class DreamModel:
 
     predicts: what M predicts beside z.
         "reward": dreams never end by themselves.
-        "done": each step survived is a reward of 1, and a dream ends where the logit of the end is above 0 (original
-        code). M is trained with ends weighted tenfold, so that this is where P(done) is above 1 in 11.
+        "done": each step survived is a reward of 1.
+    end: when a dream ends, if M predicts that.
+        "threshold": where the logit of the end is above 0 (original code). M is trained with ends weighted tenfold, so
+        that this is where P(done) is above 1 in 11.
+        "drawn": with probability P(done).
     """
 
-    def __init__(self, rnn: MDNRNN, predicts: str):
-        self.rnn, self.predicts = rnn, predicts
+    def __init__(self, rnn: MDNRNN, predicts: str, end: str = "threshold"):
+        self.rnn, self.predicts, self.end = rnn, predicts, end
 
     def begin(self, z: tf.Tensor) -> DreamState:
         """Dreams that start at z, float32 (batch, z_size), with an empty memory."""
@@ -61,15 +64,22 @@ class DreamModel:
         temperature, uniform, normal: as in `sample_mixture`, the noise (batch, z_size).
         """
         h, c, mixture, reward_or_logit = prediction
-        return self.arrive(sample_mixture(mixture, temperature, uniform, normal), h, c, reward_or_logit)
+        z = sample_mixture(mixture, temperature, uniform, normal)
+        return self.arrive(z, h, c, reward_or_logit, uniform)
 
     def arrive(
-        self, z: tf.Tensor, h: tf.Tensor, c: tf.Tensor, reward_or_logit: tf.Tensor
+        self, z: tf.Tensor, h: tf.Tensor, c: tf.Tensor, reward_or_logit: tf.Tensor, uniform: tf.Tensor
     ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:
-        """The state with a sampled z, its rewards and ends."""
+        """The state with a sampled z, its rewards and ends.
+
+        uniform: the noise that chose z. The fraction of its sum is uniform as well, and independent of all but one of
+            its numbers: it draws the end.
+        """
         if self.predicts == "reward":
             return DreamState(z, h, c, reward_or_logit), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
         done = reward_or_logit > 0
+        if self.end == "drawn":
+            done = tf.math.floormod(tf.reduce_sum(uniform, axis=1), 1.0) < end_probability(reward_or_logit)
         return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(reward_or_logit), done
 
     def step(

@@ -60,7 +60,7 @@ class FastStep:
         """The next state, rewards, float32 (batch,), and ends, bool (batch,). Arguments as of `DreamModel.step`."""
         h, c = self._remember(state, actions, mask)
         z, prediction = self._draw(self._product(h, self._head), temperature, uniform, normal)
-        return self._model.arrive(z, h, c, prediction)
+        return self._model.arrive(z, h, c, prediction, uniform)
 
     def detailed(
         self, state: DreamState, actions: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor,
@@ -69,7 +69,7 @@ class FastStep:
         """The same step, and its details."""
         h, c = self._remember(state, actions, mask)
         z, prediction, entropy = self._draw_with_entropy(self._product(h, self._head), temperature, uniform, normal)
-        return *self._model.arrive(z, h, c, prediction), Details(entropy, prediction)
+        return *self._model.arrive(z, h, c, prediction, uniform), Details(entropy, prediction)
 
     def _remember(self, state: DreamState, actions: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """The next h and c, float32 (batch, rnn_size) each."""
@@ -143,6 +143,8 @@ class SingleStep:
         if self._model.predicts == "reward":
             return DreamState(z, h, c, prediction), prediction, np.zeros(1, bool), details
         done = prediction > 0
+        if self._model.end == "drawn":
+            done = uniform.sum(axis=1) % 1 < end_probabilities(prediction)
         return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done, details
 
 

@@ -20,7 +20,7 @@ CAR = ("tanh", "half_tanh", "positive_tanh")
 Z, RNN = 6, 12
 
 
-def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature, mask):
+def in_numpy(rnn, predicts, end, weights, bias, start, uniform, normal, temperature, mask):
     """One episode in NumPy: the LSTM and the mixture by their definitions."""
     z, reward_or_done, score = start, 0.0, 0.0
     h, c = np.zeros(RNN), np.zeros(RNN)
@@ -48,15 +48,16 @@ def in_numpy(rnn, predicts, weights, bias, start, uniform, normal, temperature, 
             score += reward_or_done
         else:
             score += 1
-            if outputs[-1] > 0:
+            odds = np.exp(outputs[-1]) / 10  # ends weigh ten times as much in training
+            if outputs[-1] > 0 if end == "threshold" else uniform[t].sum() % 1 < odds / (1 + odds):
                 return score, t + 1
     return score, len(uniform)
 
 
 @pytest.mark.parametrize("stretch", [5, 50])
-@pytest.mark.parametrize("predicts", ["reward", "done"])
+@pytest.mark.parametrize(("predicts", "end"), [("reward", None), ("done", "threshold"), ("done", "drawn")])
 @pytest.mark.parametrize("dropout", [0, 0.3])
-def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout, monkeypatch):
+def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, end, stretch, dropout, monkeypatch):
     monkeypatch.setattr("models.imagination.STRETCH", stretch)
     monkeypatch.setattr("models.imagination.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
     rng = np.random.default_rng(0)
@@ -69,7 +70,7 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout
     parameters = rng.normal(0, 1, (candidates, controller.num_parameters)).astype(np.float32)
     start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
     normal = rng.normal(0, 1, (steps, episodes, Z))
-    imagination = Imagination(DreamModel(rnn, predicts), controller)
+    imagination = Imagination(DreamModel(rnn, predicts, end), controller)
     masks = dropout_mask(rng.random((episodes, RNN)).astype(np.float32), dropout).numpy()
     mask = masks if dropout else None
     begin = DreamState(start, *(np.zeros((episodes, *size)) for size in ((RNN,), (RNN,), ())))
@@ -79,7 +80,7 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, stretch, dropout
         weights = np.concatenate(list(weights.values()))
         for e in range(episodes):
             noise = uniform[:, e], normal[:, e], temperature, masks[e]
-            expected = in_numpy(rnn, predicts, weights, biases, start[e], *noise)
+            expected = in_numpy(rnn, predicts, end, weights, biases, start[e], *noise)
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps
@@ -103,10 +104,11 @@ def test_in_bfloat16_the_fast_step_is_near_the_plain_one_and_the_errors_cancel()
     assert fast.h.dtype == fast.z.dtype == fast.reward_or_done.dtype == "float32"
 
 
-@pytest.mark.parametrize("predicts", ["reward", "done"])
+@pytest.mark.parametrize(("predicts", "end"), [("reward", None), ("done", "threshold"), ("done", "drawn")])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_single_step_is_the_fast_one(precision, predicts):
+def test_the_single_step_is_the_fast_one(precision, predicts, end):
     model, controller, state, (actions, temperature, *noise) = one_step(precision, 8, predicts)
+    model.end = end
     fast = FastStep(model, controller)
     mask = dropout_mask(np.random.default_rng(2).random((8, RNN), np.float32), 0.3).numpy()
     expected, rewards, done = fast(state, actions, temperature, *noise, mask)

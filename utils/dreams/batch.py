@@ -63,7 +63,8 @@ class DreamBatch:
         self._ahead = np.zeros((2, NOISE_STEPS, self._num_envs, self._config.z_size), np.float32)
         self._steps = np.zeros(self._num_envs, int)
         self._mask = np.ones((self._num_envs, self._config.rnn_size), np.float32) if self._dropout else None
-        model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts)
+        end = self._config.controller_dream_end
+        model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts, end)
         begin = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
         self._state = DreamState(*(part.numpy() for part in begin))
         step = FastStep(model, self.controller)

@@ -172,7 +172,8 @@ def dreamed_lives(
     agent: Agent, run: RunFolder, act: Act, jobs: list[Job], temperature: float, max_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steps that a policy lives in each dream, (jobs,), and P(done) on all of these steps."""
-    model, initial = DreamModel(agent.rnn, agent.spec.predicts), InitialLatents(run, agent.config.z_size)
+    model = DreamModel(agent.rnn, agent.spec.predicts, agent.config.controller_dream_end)
+    initial = InitialLatents(run, agent.config.z_size)
     noises = [DreamNoise(job.env_seed) for job in jobs]
     state = model.begin(np.stack([initial.sample(noise.start) for noise in noises]))
 

@@ -24,7 +24,8 @@ class DreamEvaluator:
     def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN] | None = None):
         self.temperature = agent.config.controller_temperature
         self._rnns, self._config, self._run = rnns or [agent.rnn], agent.config, run
-        models = [DreamModel(rnn, agent.spec.predicts) for rnn in self._rnns]
+        end = agent.config.controller_dream_end
+        models = [DreamModel(rnn, agent.spec.predicts, end) for rnn in self._rnns]
         self._imaginations = [Imagination(model, agent.controller) for model in models]
 
     @functools.cached_property

@@ -102,6 +102,7 @@ class Config(BaseModel):
     controller_environment: Literal["real", "dream"] = _setting(Step.CONTROLLER)
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
     controller_dream_start: Literal["first", "anywhere"] = _setting(Step.CONTROLLER, default="first")
+    controller_dream_end: Literal["threshold", "drawn"] = _setting(Step.CONTROLLER, default="threshold")
     controller_dream_dropout: float = _setting(Step.CONTROLLER, ge=0, lt=1, default=0.0)
     controller_num_rnn: int = _setting(Step.CONTROLLER, ge=1, le=64, default=1)
     controller_judge_run: _FolderName | None = _setting(Step.CONTROLLER, default=None)

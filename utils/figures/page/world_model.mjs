@@ -131,10 +131,11 @@ export class Controller {
 
 /** The dream: M in place of the environment. */
 export class Dream {
-  /** predicts: "reward" or "done". */
-  constructor(memory, predicts) {
+  /** predicts: "reward" or "done". end: when it ends if M predicts that, "threshold" or "drawn", as in models/dream.py. */
+  constructor(memory, predicts, end = "threshold") {
     this.memory = memory;
     this.predicts = predicts;
+    this.end = end;
     this.inputs = new Float32Array(memory.weights.lstm_kernel.length / (4 * memory.units));
   }
 
@@ -165,10 +166,12 @@ export class Dream {
       this.score += prediction;
       return prediction;
     }
-    this.over = prediction > 0;
+    const probability = sigmoid(prediction - Math.log(END_WEIGHT));
+    const place = noise.uniform.reduce((sum, value) => sum + value, 0) % 1;
+    this.over = this.end === "drawn" ? place < probability : prediction > 0;
     this.rewardOrDone = this.over ? 1 : 0;
     this.score += 1;
-    return sigmoid(prediction - Math.log(END_WEIGHT));
+    return probability;
   }
 }
 
