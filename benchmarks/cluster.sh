@@ -51,7 +51,9 @@ host_up() { # host_up N: namespaces, an address on the bridge, an sshd
   ip netns exec "$name" ip address add "$NET.$1/24" dev eth0
   ip netns exec "$name" ip link set eth0 up
   ip netns exec "$name" unshare --uts --mount sh -c "
-    hostname host$1 && mount -t tmpfs tmpfs /dev/shm && mount --bind $WORK/names /etc/hosts && mkdir -p /run/sshd &&
+    hostname host$1 && mount -t tmpfs tmpfs /dev/shm && mount --bind $WORK/names /etc/hosts &&
+    mkdir -p /run/sshd && mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
+    { mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd || true; } && # for slurmd
     exec $(command -v sshd) -D -e -f /dev/null -h $WORK/host_key -o PidFile=none -o UsePAM=no -o MaxStartups=100 \
       -o StrictModes=no -o AuthorizedKeysFile=$WORK/user_key.pub" 2> "$folder/sshd.log" &
   disown
@@ -297,6 +299,7 @@ SlurmdLogFile=$WORK/slurm/%n.log
 NodeName=host[1-4] CPUs=$(nproc) RealMemory=4000 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
 END
+  echo CgroupPlugin=cgroup/v1 > "$WORK/slurm/cgroup.conf"
   on 1 sh -c "SLURM_CONF=$WORK/slurm/slurm.conf slurmctld" || return 1
   for n in $(seq $HOSTS); do
     mkdir -p "$WORK/slurm/spool/host$n"
