@@ -204,7 +204,7 @@ part_lost() {
 part_network() {
   for n in 2 3; do
     ip netns exec "wm_host$n" ip link del eth0
-    "$PYTHON" benchmarks/slow_wire.py "wm_host$n" "$NET.$n/24" $BRIDGE &
+    "$PYTHON" -m benchmarks.slow_wire "wm_host$n" "$NET.$n/24" $BRIDGE &
     disown
   done
   sleep 1
@@ -215,7 +215,7 @@ part_network() {
   mpi 4 05_train_controller.py "$runs" > "$WORK/out" 2>&1
   check "1 % of packets lost and 20 ms on the way to two of three hosts: the same log, in $(since "$began") s" same_log "$runs"
   for n in 2 3; do
-    pkill -f "slow_wire.py wm_host$n"
+    pkill -f "slow_wire wm_host$n"
     host_down "$n"
     host_up "$n"
   done

@@ -1,13 +1,12 @@
 """A network cable that loses and delays packets, for benchmarks/cluster.sh. Linux, root.
 
-    python benchmarks/slow_wire.py NAMESPACE ADDRESS BRIDGE --delay 0.02 --loss 0.01
+    python -m benchmarks.slow_wire NAMESPACE ADDRESS BRIDGE --delay 0.02 --loss 0.01
 
 Makes a TAP device on BRIDGE and another one, `eth0` with ADDRESS, in the network namespace NAMESPACE. Each packet
 between them is lost with probability `--loss`, or arrives after half of `--delay`. Runs until it is killed. (The
 kernel's own `tc netem` does the same, where it is built in.)
 """
 
-import argparse
 import ctypes
 import fcntl
 import heapq
@@ -17,6 +16,8 @@ import selectors
 import struct
 import subprocess
 import time
+
+from benchmarks.report import command
 
 TUNSETIFF, TAP_WITHOUT_HEADER = 0x400454CA, 0x0002 | 0x1000
 CLONE_NEWNET = 0x40000000
@@ -56,7 +57,7 @@ def carry(ends: tuple[int, int], delay: float, loss: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("slow_wire", __doc__)
     parser.add_argument("namespace")
     parser.add_argument("address", help="with the length of the network's prefix: 10.0.0.1/24")
     parser.add_argument("bridge")
