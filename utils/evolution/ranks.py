@@ -26,7 +26,7 @@ from utils.system.processes import end_with_parent, usable_cores
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # within which all ranks must have started
 BEAT_SECONDS = 5.0  # between two signs of life of a worker
-SILENT_SECONDS = 30.0  # without one: its host, or the way to it, is lost
+SILENT_SECONDS = 300.0  # without one: its host is lost. On a busy machine TensorFlow's start alone may take 30
 END_SECONDS = 15.0  # for mpiexec to end, when a rank of this host has ended
 _ALIVE = "alive"
 _LAUNCHER = "WORLD_MODELS_LAUNCHER"  # host and pid of the process that called mpiexec
