@@ -26,7 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
-from utils.data.collect import collect, ranks_that_play
+from utils.data.collect import collect
+from utils.data.ranks import ranks_that_play
 from utils.run import cli
 from utils.run.steps import Step
 from utils.system.progress import Progress

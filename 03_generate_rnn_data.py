@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
-from utils.data.collect import ranks_that_play
+from utils.data.ranks import ranks_that_play
 from utils.run import cli
 from utils.run.steps import Step
 from utils.system import compute

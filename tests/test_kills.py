@@ -99,7 +99,10 @@ def test_mpi_ranks_collect_the_same_episodes_and_go_on_after_a_kill(tmp_path, tr
     assert process.wait(20) != 0
     kept = {path: path.stat().st_mtime_ns for path in rollouts.glob("episode_*.npz")}
     assert 4 <= len(kept) < 120
-    done = subprocess.run([*words, "max_trials=60"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    as_in_srun = os.environ | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}
+    done = subprocess.run(
+        [*words, "max_trials=60"], cwd=ROOT, env=as_in_srun, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert f"120 episodes, 4800 frames in {rollouts}" in done.stdout
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())

@@ -4,12 +4,10 @@ Step 3 lets them play as well, for episodes of which no frame is kept (`encode.p
 ranks are these processes, on as many hosts as MPI has.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,9 +24,9 @@ from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
 from utils.run.steps import Step
-from utils.system import compute, mpi_setup, seeding
+from utils.system import compute, seeding
 from utils.system.errors import UsageError
-from utils.system.processes import end_with_parent, inside_mpi
+from utils.system.processes import end_with_parent
 from utils.system.progress import Progress
 from utils.system.resources import check_disk
 
@@ -36,26 +34,6 @@ FIRST_EPISODES = 8  # their size tells how much room all episodes need
 NUM_ENVS = 16  # of a process, when an agent plays: V is fastest with many frames at once
 EPISODES_PER_TASK = 16  # of an MPI rank, which makes its environments anew for each task
 EPISODES_PER_ENV = 4  # of an agent, one after another, so that no environment waits for the longest episode of all
-
-
-@contextlib.contextmanager
-def ranks_that_play() -> Iterator[tuple[bool, Executor | None]]:
-    """Yields whether this process does the step, and who plays for it: other MPI ranks, if mpiexec or srun started it.
-
-    These play inside this function, until the first rank leaves its `with`.
-    """
-    mpi_setup.refuse_copies()
-    if not inside_mpi():
-        yield True, None
-        return
-    comm = mpi_setup.initialize().COMM_WORLD
-    if comm.Get_size() == 1:
-        yield True, None
-        return
-    from mpi4py.futures import MPICommExecutor
-
-    with MPICommExecutor(comm, root=0) as executor:
-        yield executor is not None, cast(Executor | None, executor)
 
 
 def collect(config: Config, run: RunFolder, progress: Progress, ranks: Executor | None = None) -> int:
