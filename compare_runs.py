@@ -48,8 +48,8 @@ def _draw(runs: list[RunFolder], path: Path) -> None:
         raise UsageError(f"--picture {path}: a name that ends in .png, .svg or .pdf is needed")
     from utils.figures.learning_curve import save_comparison
 
-    episodes = {run: run.read_config().controller_eval_episode for run in begun}
-    save_comparison({str(run.path): (run.log(Step.CONTROLLER), episodes[run]) for run in begun}, path)
+    logs = {str(run.path): (run.log(Step.CONTROLLER), run.read_config().controller_eval_episode) for run in begun}
+    save_comparison(logs, path)
     print(f"learning curves of {len(begun)} runs: {path}")
 
 

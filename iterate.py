@@ -36,10 +36,8 @@ def main() -> int:
         if not rounds.is_finished(run, config):
             print(f"round {number} of {arguments.rounds}: {run.path}", flush=True)
             for step in Step:
-                workers = ["--workers", str(arguments.workers)] if step == Step.CONTROLLER else []
-                script = str(cli.ROOT / step.script)
-                code = subprocess.run([sys.executable, script, "--config", path, *overrides, *workers]).returncode
-                if code:
+                command = cli.step_command(step, path, overrides, arguments.workers)
+                if code := subprocess.run(command).returncode:
                     return code
         _report(runs[:number])
     return 0

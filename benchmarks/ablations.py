@@ -3,19 +3,18 @@
     python -m benchmarks.ablations runs/carracing --store
     python -m benchmarks.ablations runs/carracing controller_num_generation=100 controller_num_episode=4
 
-For each row a run beside RUN goes on from its V, and its M where M is trained, and evolves a C from zero with the
-settings of RUN, or with those of the command line, which hold for all rows. Each C, the best of its evaluations, is
-then scored on tracks that have selected nothing. Rows that are done are not repeated, and one that was stopped goes on.
+Each row is a run beside RUN. It goes on from V of RUN, and from its M where M is trained, and evolves a C from zero.
+All rows have the settings of RUN; key=value changes them for all. C is the mean with the best evaluation. It is then
+scored on other tracks. Rows that are done are not repeated, and one that was stopped goes on.
 --store writes benchmarks/results/ablations.csv.
 """
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
-from benchmarks.report import RESULTS, announce, at_least_1, command, with_store
-from utils.run import cli
+from benchmarks.report import RESULTS, announce, at_least_1, command, score_agent, with_store
+from utils.run import cli, rounds
 from utils.run import config as configuration
 from utils.run.config import Config
 from utils.run.folder import RunFolder
@@ -44,13 +43,9 @@ def settings_of(run: RunFolder, name: str, latent: str, overrides: list[str]) ->
 
 def evolve(run: RunFolder, settings: list[str], workers: int | None) -> RunFolder:
     """Does the five steps of a row. Returns its run. Raises `UsageError` if a step fails."""
-    config = configuration.load(run.path / "config.yaml", settings)
-    row = RunFolder(Path(config.runs_folder) / config.exp_name)
+    row = rounds.run_of(configuration.load(run.path / "config.yaml", settings))
     for step in Step:
-        words = [sys.executable, str(cli.ROOT / step.script), "--config", str(run.path / "config.yaml"), "--brief"]
-        if step == Step.CONTROLLER and workers:
-            words += ["--workers", str(workers)]
-        if subprocess.run([*words, *settings]).returncode:
+        if subprocess.run([*cli.step_command(step, run.path / "config.yaml", settings, workers), "--brief"]).returncode:
             raise UsageError(f"{step.script} did not finish in {row.path}; the line above says why")
     return row
 
@@ -58,9 +53,7 @@ def evolve(run: RunFolder, settings: list[str], workers: int | None) -> RunFolde
 def score(row: RunFolder, episodes: int, seed: int) -> dict:
     """What `render_agent.py` says of the row's C."""
     path = row.path / "score.json"
-    words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(row.path), "--json", str(path)]
-    if subprocess.run([*words, "--episodes", str(episodes), "--seed", str(seed)]).returncode:
-        raise UsageError(f"render_agent.py failed for {row.path}; the line above says why")
+    score_agent(row.path, path, episodes, seed)
     return json.loads(path.read_text())["agent"]
 
 

@@ -184,12 +184,10 @@ def main() -> int:
         log.unlink()
         kills = arguments.kills // len(Step) + (step <= arguments.kills % len(Step))
         row = rows[step.script] = {"seconds_in_peace": round(seconds, 1)}
-        while kills > sum(row.get(victim, 0) for victim in VICTIMS):  # begins anew when it is done before all kills
+        of_killed = [*settings, f"runs_folder={killed.path.parent}"]
+        while left := kills - sum(row.get(victim, 0) for victim in VICTIMS):  # it may be done before all kills
             shutil.rmtree(killed.step_folder(step), ignore_errors=True)
-            left = kills - sum(row.get(victim, 0) for victim in VICTIMS)
-            for key, count in torment(
-                step, [*settings, f"runs_folder={killed.path.parent}"], seconds, left, rng, log
-            ).items():
+            for key, count in torment(step, of_killed, seconds, left, rng, log).items():
                 row[key] = row.get(key, 0) + count
             compare(calm.step_folder(step), killed.step_folder(step), row)
         print(f"{step.script:26} {row}", flush=True)

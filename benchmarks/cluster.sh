@@ -110,6 +110,13 @@ fresh() { # fresh NAME: a copy of the run that has done steps 1 to 4
   rm -rf "${WORK:?}/$1" && cp -r "$WORK/trained" "$WORK/$1" && echo "$WORK/$1"
 }
 
+begin() { # begin NAME: step 5 of a fresh run on four hosts, in the background, two generations of it; sets $runs
+  hosts_file host1:1 host2:1 host3:1 host4:1
+  runs=$(fresh "$1")
+  five "$runs" > "$WORK/out" 2>&1 &
+  wait_for_generation "$runs" 2
+}
+
 same_log() { cmp -s "$WORK/alone/tiny/controller/fitness.csv" "$1/tiny/controller/fitness.csv"; }
 
 generations() { # generations RUNS: that are done
@@ -123,9 +130,10 @@ wait_for_generation() { # wait_for_generation RUNS N
 
 ranks_on() { # ranks_on N: the ranks that run on a host
   for pid in $(ip netns pids "wm_host$1"); do
-    grep -qa 05_train_controller "/proc/$pid/cmdline" 2> /dev/null && grep -qa '^python\|/python' "/proc/$pid/cmdline" &&
-      ! grep -qa mpiexec "/proc/$pid/cmdline" && echo "$pid"
-  done
+    case $(readlink "/proc/$pid/exe") in
+      */python*) if grep -qa 05_train_controller "/proc/$pid/cmdline"; then echo "$pid"; fi ;;
+    esac
+  done 2> /dev/null
 }
 
 wait_until_gone() { # wait_until_gone SECONDS HOST...: whether no rank is left on these hosts; sets $took
@@ -169,11 +177,8 @@ part_hosts() {
 }
 
 part_killed() {
-  hosts_file host1:1 host2:1 host3:1 host4:1
   local runs
-  runs=$(fresh killed)
-  five "$runs" > "$WORK/out" 2>&1 &
-  wait_for_generation "$runs" 2
+  begin killed
   kill -9 "$(ranks_on 3 | tail -1)"
   check "after a worker on host3 was killed no rank is left on any host within 10 s" wait_until_gone 10 1 2 3 4
   wait $!
@@ -183,11 +188,8 @@ part_killed() {
 }
 
 part_lost() {
-  hosts_file host1:1 host2:1 host3:1 host4:1
   local runs
-  runs=$(fresh lost)
-  five "$runs" > "$WORK/out" 2>&1 &
-  wait_for_generation "$runs" 2
+  begin lost
   ip link set wm_veth4 down # the cable is out before the power is: nobody hears of its end
   ip netns pids wm_host4 | xargs -r kill -9
   check "after host4 was lost no rank is left on the others within 330 s" wait_until_gone 330 1 2 3

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.report import announce, command, store, with_store
 from benchmarks.soak_parts import descendants
-from utils.run import cli, config
-from utils.run.folder import RunFolder
+from utils.run import cli, config, rounds
+from utils.run.overview import folder_size
 from utils.run.steps import Step
 from utils.system.files import write_json
 from utils.system.progress import duration
@@ -48,10 +48,6 @@ def run_and_watch(words: list[str]) -> tuple[int, float]:
     return process.returncode, most
 
 
-def size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def main() -> int:
     parser = with_store(command("costs", __doc__))
     parser.add_argument("config", metavar="FILE", help="configuration")
@@ -61,13 +57,10 @@ def main() -> int:
     arguments = parser.parse_args(words)
     announce(arguments)
     settings = config.load(arguments.config, overrides)
-    run = RunFolder(Path(settings.runs_folder) / settings.exp_name)
+    run = rounds.run_of(settings)
     path = run.path / "costs.json"
     for step in Step:
-        script = [sys.executable, str(cli.ROOT / step.script), "--config", arguments.config, *overrides]
-        if step == Step.CONTROLLER and arguments.workers:
-            script += ["--workers", str(arguments.workers)]
-        code, memory = run_and_watch(script)
+        code, memory = run_and_watch(cli.step_command(step, arguments.config, overrides, arguments.workers))
         peaks = json.loads(path.read_text()) if path.exists() else {}
         if run.path.exists():
             write_json(path, peaks | {str(int(step)): max(round(memory), peaks.get(str(int(step)), 0))})
@@ -78,7 +71,7 @@ def main() -> int:
         step.script: {
             "seconds": seconds[step],
             "memory_mb": peaks[str(int(step))],
-            "disk_mb": round(size(run.step_folder(step)) / 1e6, 1),
+            "disk_mb": round(folder_size(run.step_folder(step)) / 1e6, 1),
         }
         for step in Step
     }

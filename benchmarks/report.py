@@ -7,10 +7,13 @@ them only with `--store`.
 import argparse
 import platform
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+from utils.run import cli
+from utils.system.errors import UsageError
 from utils.system.files import write_json
 from utils.system.processes import usable_cores
 
@@ -43,6 +46,13 @@ def announce(arguments: argparse.Namespace) -> None:
     """Says before the first measurement if nothing will be stored."""
     if not arguments.store:
         print("results are printed only; --store writes them to benchmarks/results as well", file=sys.stderr)
+
+
+def score_agent(run: Path, into: Path, episodes: int, seed: int, *options: str) -> None:
+    """Has `render_agent.py` write the scores of a run's agent into a file. Raises `UsageError` if it fails."""
+    words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(run), "--json", str(into), *options]
+    if subprocess.run([*words, "--episodes", str(episodes), "--seed", str(seed)]).returncode:
+        raise UsageError(f"render_agent.py failed for {run}; the line above says why")
 
 
 def machine() -> dict:

@@ -7,23 +7,21 @@ Each RUN is the last of the runs that its agent comes from (`previous_run`). Its
 unmodified environment from --seed on, which have selected nothing; RUN/seeds.json keeps the scores. The interquartile
 mean leaves out the best and the worst quarter of all episodes (Agarwal et al. 2021, "Deep Reinforcement Learning at
 the Edge of the Statistical Precipice"). Its interval holds 95 % of 10,000 bootstrap samples, which draw seeds, and
-episodes within each seed. Minutes are those of all steps until an evaluation of step 5 is at least so high.
+episodes within each seed. For each goal the table says after how many minutes, of all steps, an evaluation of step 5
+reached it.
 --store writes benchmarks/results/seeds.json.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import announce, at_least_1, command, store, with_store
+from benchmarks.report import announce, at_least_1, command, score_agent, store, with_store
 from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.run.lineage import earlier
 from utils.run.steps import Step
-from utils.system.errors import UsageError
 
 GOALS = (840, 900)  # the chapter's score; the environment counts as solved
 SAMPLES = 10_000
@@ -33,9 +31,7 @@ def scores(path: Path, episodes: int, seed: int) -> list[float]:
     """Of the run's agent in the unmodified environment. Plays only what is not stored."""
     kept = path / "seeds.json"
     if not kept.exists() or [e["seed"] for e in _episodes(kept)] != list(range(seed, seed + episodes)):
-        words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(path), "--stock", "--json", str(kept)]
-        if subprocess.run([*words, "--episodes", str(episodes), "--seed", str(seed)]).returncode:
-            raise UsageError(f"render_agent.py failed for {path}; the line above says why")
+        score_agent(path, kept, episodes, seed, "--stock")
     return [episode["score"] for episode in _episodes(kept)]
 
 

@@ -3,7 +3,6 @@
 import itertools
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from utils.agent.rollouts import Outcome
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec
 from utils.figures.dream_scores import save_temperatures
+from utils.run import cli
 from utils.run import config as configuration
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
@@ -24,7 +24,6 @@ from utils.system.errors import UsageError
 from utils.system.files import link_or_copy, write_csv
 from utils.system.progress import Progress
 
-STEP_5 = Path(__file__).parents[2] / "05_train_controller.py"
 COLUMNS = ("temperature", "seed", "dream_mean", "dream_std", "real_mean", "real_std", "controller")
 
 
@@ -83,8 +82,8 @@ def train_at(run: RunFolder, temperature: float, seed: int, overrides: list[str]
         shutil.copy(run.path / "config.yaml", part / "config.yaml")
         part.rename(variant.path)
     settings = _settings(variant, temperature, seed, overrides)
-    command = [sys.executable, str(STEP_5), "--config", str(run.path.resolve() / "config.yaml"), *settings]
-    if subprocess.run([*command, "--workers", str(workers)], stdin=subprocess.DEVNULL).returncode:
+    command = cli.step_command(Step.CONTROLLER, run.path.resolve() / "config.yaml", settings, workers)
+    if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
         raise UsageError(f"step 5 did not finish in {variant.path}; the line above says why")
     return variant
 

@@ -41,9 +41,7 @@ def launch(num_workers: int, ranks_file: Path, hosts: Mapping[str, int] | None =
     environment = mpi_setup.environment_of_ranks(num_workers + 1)
     environment[_LAUNCHER] = f"{platform.node()} {os.getpid()}"
     mpiexec = mpi_setup.choose_mpiexec(environment)
-    where = []
-    if hosts:
-        where = [mpi_setup.HOSTS_OPTION[mpi_setup.vendor()], ",".join(f"{name}:{n}" for name, n in hosts.items())]
+    where = mpi_setup.hosts_option(hosts) if hosts else []
     command = [mpiexec, *where, "-n", str(num_workers + 1), sys.executable, "-u", *sys.argv]
     ranks_file.unlink(missing_ok=True)
     dead: list[str] = []
@@ -62,7 +60,7 @@ def launch(num_workers: int, ranks_file: Path, hosts: Mapping[str, int] | None =
         except subprocess.TimeoutExpired:
             process.kill()
         raise
-    if code not in (0, 2, -signal.SIGKILL):  # 2: a rank has printed the message; SIGKILL: `_watch` has
+    if code not in (0, 2):  # 2: bad input, and a rank has printed the message
         who = dead[0] if dead else "a rank"
         script = Path(sys.argv[0]).name
         print(

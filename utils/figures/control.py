@@ -59,11 +59,9 @@ def save_weights(
         bias = f"\nbias {biases[row]:+.2f}" if len(biases) else ""
         panels[row, 0].set_ylabel(f"{action}{bias}", rotation=0, ha="right", va="center", fontsize=11)
     drawn.colorbar(picture, ax=panels, label=label.replace("w", "weight", 1), shrink=0.8, extend="both")
-    what = (
-        f"The linear part of C, which has {controller.hidden} hidden units"
-        if controller.hidden
-        else (f"The {len(parameters)} weights of C")
-    )
+    what = f"The {len(parameters)} weights of C"
+    if controller.hidden:
+        what = f"The linear part of C, which has {controller.hidden} hidden units"
     drawn.suptitle(f"{what} ({title}),\n{order} from left to right, then down")
     save(drawn, path)
 

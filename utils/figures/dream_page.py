@@ -45,8 +45,8 @@ def page_weights(vae: VAE, rnn: MDNRNN, controller: Controller, parameters: np.n
         "lstm_kernel": cell.kernel, "lstm_recurrent_kernel": cell.recurrent_kernel, "lstm_bias": cell.bias,
         "mdn_kernel": rnn.mdn.kernel, "mdn_bias": rnn.mdn.bias,
     }  # fmt: skip
-    names = ("controller_hidden", "controller")[-len(controller.layers(parameters)) :]
-    for name, (weights, biases) in zip(names, controller.layers(parameters)):
+    # From the actions back: a C without hidden units has one layer.
+    for name, (weights, biases) in zip(("controller", "controller_hidden"), reversed(controller.layers(parameters))):
         arrays[f"{name}_kernel"] = weights
         arrays[f"{name}_bias"] = biases if controller.bias else np.zeros(weights.shape[1])
     return {name: np.asarray(array).astype(np.float16) for name, array in arrays.items()}

@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,6 +56,12 @@ def overrides_apart() -> tuple[list[str], list[str]]:
     """
     overrides = [word for word in sys.argv[1:] if re.match(r"\w+=", word)]
     return [word for word in sys.argv[1:] if word not in overrides], overrides
+
+
+def step_command(step: Step, config: str | Path, overrides: Sequence[str], workers: int | None = None) -> list[str]:
+    """The words of a step's command, for `subprocess`. workers: of step 5. None for as many as it has cores."""
+    count = ["--workers", str(workers)] if step == Step.CONTROLLER and workers else []
+    return [sys.executable, str(ROOT / step.script), "--config", str(config), *overrides, *count]
 
 
 def check_at_least_1(arguments: argparse.Namespace, *names: str) -> None:

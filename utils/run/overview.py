@@ -34,8 +34,13 @@ def row(run: RunFolder) -> dict[str, str]:
     }
 
 
+def folder_size(folder: Path) -> int:
+    """In bytes, of all files in it."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def _size(folder: Path) -> str:
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = folder_size(folder)
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 

@@ -4,7 +4,6 @@ A process manager, mpiexec or srun, tells an MPI library its rank. If the two us
 each process believes that it is the only one, or its MPI_Init aborts.
 """
 
-import collections
 import contextlib
 import os
 import re
@@ -23,7 +22,6 @@ from utils.system.processes import RANK_SIZES, rank_variables
 
 _LARGEST_STEP = 0xFFFFFFEF  # larger numbers mean batch scripts and interactive shells of Slurm
 _RANK_MEMORY = 1_100_000  # bytes of /dev/shm that a rank of MPICH needs; measured 1.06 MB
-HOSTS_OPTION = collections.defaultdict(lambda: "-hosts", {"Open MPI": "--host"})  # of an mpiexec, by MPI library
 _AMPLE_RANK_MEMORY = 20_000_000  # UCX uses 4.2 MB a rank, Open MPI 16.8 MB
 
 
@@ -105,9 +103,10 @@ def refuse_copies() -> None:
         )
 
 
-def vendor() -> str:
-    """The name of the MPI library that ranks load."""
-    return load().get_vendor()[0]
+def hosts_option(hosts: Mapping[str, int]) -> list[str]:
+    """The words by which the mpiexec of the library learns how many ranks each host takes."""
+    option = "--host" if load().get_vendor()[0] == "Open MPI" else "-hosts"
+    return [option, ",".join(f"{name}:{count}" for name, count in hosts.items())]
 
 
 def mpiexecs() -> list[str]:

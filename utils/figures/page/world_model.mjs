@@ -167,8 +167,8 @@ export class Dream {
       return prediction;
     }
     const probability = sigmoid(prediction - Math.log(END_WEIGHT));
-    const place = noise.uniform.reduce((sum, value) => sum + value, 0) % 1;
-    this.over = this.end === "drawn" ? place < probability : prediction > 0;
+    this.over = prediction > 0;
+    if (this.end === "drawn") this.over = noise.uniform.reduce((sum, value) => sum + value, 0) % 1 < probability;
     this.rewardOrDone = this.over ? 1 : 0;
     this.score += 1;
     return probability;
