@@ -112,7 +112,7 @@ def _score_in_dream(
     from utils.play.game import DreamPlay, Game
 
     jobs = evaluation_jobs(arguments.seed, arguments.episodes)
-    evaluator = DreamEvaluator(agent, run)
+    evaluator = DreamEvaluator(agent, run, [agent.rnn])
     evaluator.temperature = arguments.temperature
     outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
     report = _report(run, which, f"dream at temperature {arguments.temperature:g}")

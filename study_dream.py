@@ -1,7 +1,8 @@
 """Study the dream of a run: how good it is, and what temperature does to it.
 
 RUN is a run folder (runs/<exp_name>) with a trained V and M. `temperatures` also needs a controller, or trains one for
-each temperature (--train), in run folders beside it: RUN_at_0.5, RUN_at_1, ... `iterations` takes runs that go on from
+each temperature (--train), in run folders beside it: RUN_at_0.5, RUN_at_1, ... `settings` trains one with the settings
+of RUN, and one with each change: a key=value, or several in one pair of quotes. `iterations` takes runs that go on from
 one another. A controller that was trained in the dream is scored as it was at the end of training, so that real scores
 never select it.
 
@@ -11,7 +12,7 @@ it expects before held-out deaths, how often it is right, how long lives are in 
 what C reads foretells a death.
 
 writes into RUN/dream: quality.csv, .png, .webp (with --driven: driven.csv, ...); temperatures.csv, .png;
-ends_where.csv, ends_calibration.csv, ends_lives.csv, ends_foresight.csv, ends.png;
+settings.csv, .png; ends_where.csv, ends_calibration.csv, ends_lives.csv, ends_foresight.csv, ends.png;
 into the last RUN's: iterations.csv, .png
 
 examples
@@ -21,12 +22,14 @@ examples
   python study_dream.py temperatures runs/quickstart
   python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3 --seeds 2
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
+  python study_dream.py settings runs/dream_0 controller_temperature=1.3 'controller_num_rnn=2 controller_start=zero'
   python study_dream.py iterations runs/dream_0 runs/dream_1 runs/dream_2
 """
 
 import argparse
 import itertools
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -56,6 +59,8 @@ def main() -> None:
         _ends(*runs, folder, arguments)
     elif arguments.study == "temperatures":
         _temperatures(*runs, folder, arguments)
+    elif arguments.study == "settings":
+        _settings(*runs, folder, arguments)
     else:
         _iterations(runs, folder, arguments)
 
@@ -141,22 +146,52 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
 
 def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
-    from utils.dreams import temperatures
+    from utils.dreams import temperatures, variants
 
     rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
         count = "one" if arguments.seeds == 1 else str(arguments.seeds)
         title = f"{run.path.name}: controllers trained in the dream, {count} at each temperature"
-        temperatures.check_training(run, arguments.temperatures, arguments.seeds, arguments.overrides)
-        for temperature, seed in itertools.product(arguments.temperatures, range(arguments.seeds)):
-            variant = temperatures.train_at(run, temperature, seed, arguments.overrides, arguments.workers)
-            rows += temperatures.evaluate_run(variant, [temperature], arguments.episodes, arguments.steps)
+        variants.check_settings(arguments.overrides, frozenset({"controller_temperature"}))
+        cells = list(itertools.product(arguments.temperatures, range(arguments.seeds)))
+        made = [
+            variants.variant(
+                run, f"at_{temperature:g}", [*arguments.overrides, f"controller_temperature={temperature}"], seed
+            )
+            for temperature, seed in cells
+        ]
+        variants.check(run, made)
+        for one, (temperature, _) in zip(made, cells):
+            trained = variants.train(run, one, arguments.workers)
+            rows += temperatures.evaluate_run(trained, [temperature], arguments.episodes, arguments.steps)
     else:
         rows = temperatures.evaluate_run(run, arguments.temperatures, arguments.episodes, arguments.steps)
     rows.append(temperatures.baseline(run, arguments.episodes, arguments.steps))
     _print(rows, "temperature")
     temperatures.save_table(rows, run, folder / "temperatures.csv", title, arguments.episodes)
     print(f"table {folder / 'temperatures.csv'}, picture {folder / 'temperatures.png'}")
+
+
+def _settings(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
+    compute.start_tensorflow()
+    from utils.dreams import temperatures, variants
+    from utils.figures.dream_scores import save_settings
+
+    compared = [[], *(shlex.split(words) for words in arguments.overrides)]  # as they are, before all others
+    variants.check_settings([setting for settings in compared for setting in settings])
+    cells = list(itertools.product(compared, range(arguments.seeds)))
+    made = [variants.variant(run, variants.name_of(settings), settings, seed) for settings, seed in cells]
+    variants.check(run, made)
+    rows = []
+    for one, (settings, _) in zip(made, cells):
+        trained = variants.train(run, one, arguments.workers)
+        minutes, temperature = trained.timings()[Step.CONTROLLER] / 60, trained.read_config().controller_temperature
+        (scores,) = temperatures.evaluate_run(trained, [temperature], arguments.episodes, arguments.steps)
+        rows.append({"settings": " ".join(settings) or "as they are", "minutes": round(minutes, 1), **scores})
+    _print(rows, "settings")
+    write_csv(folder / "settings.csv", rows[0], (row.values() for row in rows))
+    save_settings(rows, arguments.episodes, folder / "settings.png")
+    print(f"table {folder / 'settings.csv'}, picture {folder / 'settings.png'}")
 
 
 def _iterations(runs: list[RunFolder], folder: Path, arguments: argparse.Namespace) -> None:
@@ -186,8 +221,9 @@ def _arguments() -> argparse.Namespace:
     quality = studies.add_parser("quality", help="open-loop dreams beside what happened in held-out episodes")
     ends = studies.add_parser("ends", help="what M expects of the end, beside held-out deaths and lives in the game")
     sweep = studies.add_parser("temperatures", help="scores in dreams of several temperatures and outside")
+    settings = studies.add_parser("settings", help="controllers that learn in its dreams with other settings of step 5")
     iterations = studies.add_parser("iterations", help="scores in the dream and outside, run after run")
-    for study, count in (quality, 1), (ends, 1), (sweep, 1), (iterations, "+"):
+    for study, count in (quality, 1), (ends, 1), (sweep, 1), (settings, 1), (iterations, "+"):
         study.add_argument(
             "run", type=user_path, nargs=count, metavar="RUN", help="run folder whose V and M are trained"
         )
@@ -200,20 +236,22 @@ def _arguments() -> argparse.Namespace:
         "--temperatures", type=float, nargs="+", default=[0.1, 0.5, 1.0, 1.15, 1.3], metavar="TAU",
         help="the chapter's: 0.1 0.5 1 1.15 1.3",
     )  # fmt: skip
-    for study in (ends, sweep, iterations):
+    for study in (ends, sweep, settings, iterations):
         study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
         study.add_argument("--steps", type=int, metavar="N", help="of them at most (the environment's limit)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
-    sweep.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="controllers at each, with --train (%(default)s)"
-    )
-    sweep.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
+    for study in (sweep, settings):
+        study.add_argument(
+            "--seeds", type=int, default=1, metavar="N", help="controllers that are trained of each (%(default)s)"
+        )
+        study.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     cli.offer_overrides(sweep, "settings of step 5, with --train")
+    cli.offer_overrides(settings, "settings of step 5 to compare with those of the run")
     words, overrides = cli.overrides_apart()
     arguments = parser.parse_args(words)
     arguments.overrides = overrides
-    if overrides and not getattr(arguments, "train", False):
-        parser.error(f"{overrides[0]}: settings are for `temperatures --train` alone")
+    if overrides and arguments.study != "settings" and not getattr(arguments, "train", False):
+        parser.error(f"{overrides[0]}: settings are for `settings` and `temperatures --train` alone")
     asked = getattr(arguments, "temperatures", [getattr(arguments, "temperature", 1.0)])
     for temperature in asked:
         if not 0 < temperature < math.inf:

@@ -59,7 +59,7 @@ def _scores(run: RunFolder, precision: str, arguments: argparse.Namespace) -> tu
 
     config = run.read_config().model_copy(update={"rnn_precision": precision})
     agent = Agent(config, run)
-    evaluator, (parameters, _) = DreamEvaluator(agent, run), load_controller(config, run)
+    evaluator, (parameters, _) = DreamEvaluator.of_run(agent, run), load_controller(config, run)
 
     def score(candidates: np.ndarray, dreams: int) -> np.ndarray:
         jobs = [Job(seed, seed, index) for index in range(len(candidates)) for seed in range(dreams)]

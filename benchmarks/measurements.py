@@ -192,7 +192,7 @@ def dream(run_folder: Path, configuration: str, precision: str, steps: int = 300
     agent = Agent(config.load(configuration, [f"rnn_precision={precision}"]), run)
     if agent.spec.predicts == "done":
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], -1e3])  # the last one is the logit of the end
-    evaluator = DreamEvaluator(agent, run)
+    evaluator = DreamEvaluator.of_run(agent, run)
     candidates = np.random.default_rng(0).normal(0, 0.1, (32, agent.controller.num_parameters)).astype(np.float32)
     jobs = [Job(seed, seed) for _ in candidates for seed in range(16)]
     evaluator.score(candidates, jobs, steps)

@@ -187,7 +187,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
     assert all(0 < row[name] < 1 for row in rows for name in ("z", "mu", "h", "z and h"))
     for end, lives in ((1e3, 1), (-1e3, 50)):  # the last bias is the end's
         agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], end])
-        evaluator = DreamEvaluator(agent, folder)  # copies the weights
+        evaluator = DreamEvaluator.of_run(agent, folder)  # copies the weights
         outcomes = evaluator.score(np.zeros((1, 30), np.float32), [Job(seed, seed) for seed in range(3)], 50)
         assert [(outcome.steps, outcome.score) for outcome in outcomes] == [(lives, lives)] * 3
     agent.rnn.mdn.bias.assign(np.r_[agent.rnn.mdn.bias.numpy()[:-1], 1e3])

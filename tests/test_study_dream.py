@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import call, call_here
-from utils.dreams import baselines, recorded, temperatures
+from utils.dreams import baselines, recorded, temperatures, variants
 from utils.run import episodes
 from utils.run.export import ship
 from utils.run.folder import RunFolder
@@ -72,10 +72,11 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     for wrong, said in (
         ("no_such_key=1", "no_such_key: unknown key"),
         ("controller_patience=9", "controller_patience: dreams have none"),
-        ("z_size=9", "z_size=9: --train takes settings of step 5"),
+        ("z_size=9", "z_size=9: settings of step 5 are compared"),
     ):
         with pytest.raises(UsageError, match=said):
-            temperatures.check_training(RunFolder(run), [2.0], 1, [wrong])
+            variants.check_settings([wrong])
+            variants.check(RunFolder(run), [variants.variant(RunFolder(run), "at_2", [wrong], 0)])
     refused = call_here("study_dream.py", "temperatures", str(run), "--train", wrong)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert said in refused.stderr
@@ -94,3 +95,22 @@ def test_a_sweep_trains_in_the_dream_of_a_temperature_and_writes_the_table(copy_
     assert {name: str(value) for name, value in hot.items()} == row
     assert cold["dream_mean"] != hot["dream_mean"]
     assert cold["real_mean"] == hot["real_mean"]
+
+
+def test_settings_of_the_dream_are_compared_on_one_v_and_m(copy_of_trained):
+    run = copy_of_trained() / "tiny"
+    refused = call_here("study_dream.py", "settings", str(run), "controller_num_rnn=2")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "controller_num_rnn" in refused.stderr
+    assert [path.name for path in run.parent.iterdir()] == ["tiny"]
+    changes = "controller_dream_start=anywhere", "controller_temperature=1.5 controller_dream_dropout=0.2"
+    done = call_here("study_dream.py", "settings", str(run), *changes, "--episodes", "2", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    with open(run / "dream" / "settings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["settings"] for row in rows] == ["as they are", *changes]
+    assert [row["temperature"] for row in rows] == ["1.0", "1.0", "1.5"]
+    assert len({row["dream_mean"] for row in rows}) == 3
+    assert (run / "dream" / "settings.png").stat().st_size > 10000
+    hot = RunFolder(run.with_name("tiny_with_temperature_1.5_dream_dropout_0.2"))
+    assert hot.read_config().controller_dream_dropout == 0.2

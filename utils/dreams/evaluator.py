@@ -8,25 +8,33 @@ from models.dream import DreamModel, DreamState
 from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN
 from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_rnn
 from utils.agent.rollouts import Job, Outcome
 from utils.dreams.noise import DreamNoise, dream_masks
 from utils.dreams.starts import Anywhere, FirstFrames, Places, Starts
 from utils.run.folder import RunFolder
+from utils.run.provenance import dreaming_runs
 
 
 class DreamEvaluator:
     """Dreams, whole batches of them as one compiled graph.
 
-    rnns: the Ms among which the episodes of each candidate are dealt in turn. None: the agent's own alone.
+    rnns: the Ms among which the episodes of each candidate are dealt in turn.
     temperature: the run's `controller_temperature`. It may be set.
     """
 
-    def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN] | None = None):
+    def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN]):
         self.temperature = agent.config.controller_temperature
-        self._rnns, self._config, self._run = rnns or [agent.rnn], agent.config, run
+        self._rnns, self._config, self._run = rnns, agent.config, run
         end = agent.config.controller_dream_end
         models = [DreamModel(rnn, agent.spec.predicts, end) for rnn in self._rnns]
         self._imaginations = [Imagination(model, agent.controller) for model in models]
+
+    @classmethod
+    def of_run(cls, agent: Agent, run: RunFolder) -> "DreamEvaluator":
+        """The dreams that C of this run learns in: of `controller_num_rnn` Ms."""
+        others = dreaming_runs(agent.config, run)[1:]
+        return cls(agent, run, [agent.rnn, *(load_rnn(agent.config, other) for other in others)])
 
     @functools.cached_property
     def _first_frames(self) -> list[Starts]:

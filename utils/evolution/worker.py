@@ -12,7 +12,7 @@ from utils.evolution.single_thread_blas import STARTED
 from utils.evolution.tasks import Task, TaskResult
 from utils.run.config import Config
 from utils.run.folder import RunFolder
-from utils.run.provenance import dreaming_runs, judging_run
+from utils.run.provenance import judging_run
 from utils.system import compute
 from utils.system.processes import memory_mb
 
@@ -45,11 +45,11 @@ class RolloutWorker:
         from utils.dreams.evaluator import DreamEvaluator
 
         if task.judged not in self._evaluators:
-            judge = judging_run(self._config, self._run) if task.judged else None
-            others = [judge] if judge else dreaming_runs(self._config, self._run)[1:]
-            rnns = [load_rnn(self._config, run) for run in others]
-            rnns = rnns if judge else [self._agent.rnn, *rnns]
-            self._evaluators[task.judged] = DreamEvaluator(self._agent, self._run, rnns)
+            if judge := judging_run(self._config, self._run) if task.judged else None:
+                evaluator = DreamEvaluator(self._agent, self._run, [load_rnn(self._config, judge)])
+            else:
+                evaluator = DreamEvaluator.of_run(self._agent, self._run)
+            self._evaluators[task.judged] = evaluator
         return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps, task.anywhere)
 
     def _drive(self, task: Task) -> list[Outcome]:

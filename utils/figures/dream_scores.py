@@ -41,6 +41,22 @@ def save_temperatures(
     save(drawn, path)
 
 
+def save_settings(rows: list[dict], episodes: int, path: Path) -> None:
+    """A line for each setting: scores of its controllers. rows: as `study_dream.py settings` writes them."""
+    names = list(dict.fromkeys(row["settings"] for row in rows))
+    drawn, ((axes,),) = figure(9, 1.4 + 0.5 * len(names))
+    for shift, (name, color, label) in zip((-0.1, 0.1), _CURVES):
+        places = [names.index(row["settings"]) + shift + 0.08 * row["seed"] for row in rows]
+        means, stds = ([row[f"{name}_{what}"] for row in rows] for what in ("mean", "std"))
+        axes.errorbar(means, places, xerr=stds, color=color, fmt="o", ms=5, capsize=3, lw=1.2, label=label)
+    axes.set_yticks(range(len(names)), [name.replace("controller_", "") for name in names])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"score, mean +- std of {episodes} episodes")
+    axes.grid(alpha=0.3)
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    save(drawn, path)
+
+
 def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
     """A panel for each run. rows: of `utils.dreams.iterations.compare`. curves: of `utils.run.rounds.curve`."""
     drawn, panels = figure(3.6 * len(rows) + 0.6, 4.4, 1, len(rows), sharey=True)
