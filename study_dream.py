@@ -27,7 +27,6 @@ examples
 """
 
 import argparse
-import itertools
 import math
 import shlex
 import sys
@@ -148,22 +147,13 @@ def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -
     compute.start_tensorflow()
     from utils.dreams import temperatures, variants
 
-    rows, title = [], f"{run.path.name}: one controller in dreams of each temperature"
+    title = f"{run.path.name}: one controller in dreams of each temperature"
     if arguments.train:
         count = "one" if arguments.seeds == 1 else str(arguments.seeds)
         title = f"{run.path.name}: controllers trained in the dream, {count} at each temperature"
         variants.check_settings(arguments.overrides, frozenset({"controller_temperature"}))
-        cells = list(itertools.product(arguments.temperatures, range(arguments.seeds)))
-        made = [
-            variants.variant(
-                run, f"at_{temperature:g}", [*arguments.overrides, f"controller_temperature={temperature}"], seed
-            )
-            for temperature, seed in cells
-        ]
-        variants.check(run, made)
-        for one, (temperature, _) in zip(made, cells):
-            trained = variants.train(run, one, arguments.workers)
-            rows += temperatures.evaluate_run(trained, [temperature], arguments.episodes, arguments.steps)
+        at = {f"at_{t:g}": [*arguments.overrides, f"controller_temperature={t}"] for t in arguments.temperatures}
+        rows = variants.compare(run, at, arguments.seeds, arguments.workers, arguments.episodes, arguments.steps)
     else:
         rows = temperatures.evaluate_run(run, arguments.temperatures, arguments.episodes, arguments.steps)
     rows.append(temperatures.baseline(run, arguments.episodes, arguments.steps))
@@ -174,20 +164,13 @@ def _temperatures(run: RunFolder, folder: Path, arguments: argparse.Namespace) -
 
 def _settings(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     compute.start_tensorflow()
-    from utils.dreams import temperatures, variants
+    from utils.dreams import variants
     from utils.figures.dream_scores import save_settings
 
     compared = [[], *(shlex.split(words) for words in arguments.overrides)]  # as they are, before all others
     variants.check_settings([setting for settings in compared for setting in settings])
-    cells = list(itertools.product(compared, range(arguments.seeds)))
-    made = [variants.variant(run, variants.name_of(settings), settings, seed) for settings, seed in cells]
-    variants.check(run, made)
-    rows = []
-    for one, (settings, _) in zip(made, cells):
-        trained = variants.train(run, one, arguments.workers)
-        minutes, temperature = trained.timings()[Step.CONTROLLER] / 60, trained.read_config().controller_temperature
-        (scores,) = temperatures.evaluate_run(trained, [temperature], arguments.episodes, arguments.steps)
-        rows.append({"settings": " ".join(settings) or "as they are", "minutes": round(minutes, 1), **scores})
+    named = {variants.name_of(settings): settings for settings in compared}
+    rows = variants.compare(run, named, arguments.seeds, arguments.workers, arguments.episodes, arguments.steps)
     _print(rows, "settings")
     write_csv(folder / "settings.csv", rows[0], (row.values() for row in rows))
     save_settings(rows, arguments.episodes, folder / "settings.png")
@@ -246,7 +229,7 @@ def _arguments() -> argparse.Namespace:
         )
         study.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     cli.offer_overrides(sweep, "settings of step 5, with --train")
-    cli.offer_overrides(settings, "settings of step 5 to compare with those of the run")
+    cli.offer_overrides(settings, "a change of step 5's settings; each change gets controllers of its own")
     words, overrides = cli.overrides_apart()
     arguments = parser.parse_args(words)
     arguments.overrides = overrides

@@ -3,10 +3,10 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from utils.dreams import temperatures
 from utils.environments import get_spec
 from utils.run import cli
 from utils.run import config as configuration
@@ -18,6 +18,7 @@ from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import link_or_copy
 
+AS_THEY_ARE = "as they are"  # the original's settings
 _SET_HERE = frozenset({"controller_environment", "controller_seed"})
 
 
@@ -65,23 +66,47 @@ def check(original: RunFolder, variants: Sequence[Variant]) -> None:
             raise UsageError(f"{run.path} dreams with another V or M than {original.path} has now; delete it")
 
 
+def compare(
+    original: RunFolder, compared: Mapping[str, Sequence[str]], seeds: int, workers: int, episodes: int,
+    max_steps: int | None = None,
+) -> list[dict]:  # fmt: skip
+    """Trains `seeds` controllers with each of the settings, in runs beside the original, and scores them.
+
+    compared: settings of step 5, by the end of the names of their run folders.
+    workers: of step 5.
+    Returns a row for each controller: its settings, the minutes of step 5, and what `temperatures.evaluate_run` tells.
+    Raises `UsageError`, before any work, if one of them could not be trained.
+    """
+    variants = [
+        (settings, variant(original, name, settings, seed))
+        for name, settings in compared.items()
+        for seed in range(seeds)
+    ]
+    check(original, [one for _, one in variants])
+    rows = []
+    for settings, (run, all_settings) in variants:
+        _train(original, run, all_settings, workers)
+        at = [run.read_config().controller_temperature]
+        (scores,) = temperatures.evaluate_run(run, at, episodes, max_steps)
+        minutes = round(run.timings()[Step.CONTROLLER] / 60, 1)
+        rows.append({"settings": " ".join(settings) or AS_THEY_ARE, "minutes": minutes, **scores})
+    return rows
+
+
 def _dreams_with(run: RunFolder) -> str:
     return fingerprint(run.vae_weights, run.rnn_weights)
 
 
-def train(original: RunFolder, variant: Variant, workers: int) -> RunFolder:
-    """Does step 5 of a variant, with the V, M and series of the original. Returns its run. Call `check` first."""
-    run, settings = variant
+def _train(original: RunFolder, run: RunFolder, settings: list[str], workers: int) -> None:
+    """Does step 5 of a variant, with the V, M and series of the original."""
     if not run.path.exists():
         part = run.path.with_name(f".{run.path.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for folder in (original.vae, original.rnn, original.series):
-            shutil.copytree(
-                folder, part / folder.name, copy_function=lambda source, copy: link_or_copy(Path(source), Path(copy))
-            )
+            unlocked = shutil.ignore_patterns(".lock")  # a linked lock would be one for both runs
+            shutil.copytree(folder, part / folder.name, ignore=unlocked, copy_function=link_or_copy)
         shutil.copy(original.path / "config.yaml", part / "config.yaml")
         part.rename(run.path)
     command = cli.step_command(Step.CONTROLLER, original.path.resolve() / "config.yaml", settings, workers)
     if subprocess.run([*command, "--brief"], stdin=subprocess.DEVNULL).returncode:
         raise UsageError(f"step 5 did not finish in {run.path}; the line above says why")
-    return run

@@ -45,11 +45,12 @@ class RolloutWorker:
         from utils.dreams.evaluator import DreamEvaluator
 
         if task.judged not in self._evaluators:
-            if judge := judging_run(self._config, self._run) if task.judged else None:
-                evaluator = DreamEvaluator(self._agent, self._run, [load_rnn(self._config, judge)])
-            else:
-                evaluator = DreamEvaluator.of_run(self._agent, self._run)
-            self._evaluators[task.judged] = evaluator
+            judge = judging_run(self._config, self._run) if task.judged else None
+            self._evaluators[task.judged] = (
+                DreamEvaluator(self._agent, self._run, [load_rnn(self._config, judge)])
+                if judge
+                else DreamEvaluator.of_run(self._agent, self._run)
+            )
         return self._evaluators[task.judged].score(task.candidates, task.jobs, task.max_steps, task.anywhere)
 
     def _drive(self, task: Task) -> list[Outcome]:

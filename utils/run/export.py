@@ -30,6 +30,7 @@ from utils.run import cli
 from utils.run import config as configuration
 from utils.run.config import Config
 from utils.run.folder import RunFolder, command
+from utils.run.overview import folder_size
 from utils.run.provenance import check_agent, check_rnn
 from utils.run.steps import Step
 from utils.system import compute
@@ -63,7 +64,7 @@ def main() -> None:
         _onnx(RunFolder(arguments.run), arguments.folder)
         return
     ship(RunFolder(arguments.run), RunFolder(arguments.folder))
-    size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
+    size = folder_size(arguments.folder)
     print(f"{arguments.folder}: {size / 1e6:.1f} MB; {command('render_agent.py', arguments.folder)}")
 
 

@@ -64,7 +64,7 @@ def _sync(path: Path) -> None:
                 raise
 
 
-def link_or_copy(source: Path, destination: Path) -> None:
+def link_or_copy(source: str | Path, destination: str | Path) -> None:
     """Makes `destination` a hard link to `source`, or a copy if the file system has no hard links."""
     try:
         os.link(source, destination)
