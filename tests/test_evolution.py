@@ -19,6 +19,7 @@ from tests.helpers import MPIEXEC, ROOT, TINY, call, children, command, run_rank
 from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
+from utils.system import compute
 from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
@@ -216,6 +217,13 @@ def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained,
     assert all(20 < float(row["worker_memory_mb"]) < 4000 for row in rows)
     assert "the largest worker uses" in done.stdout
     assert RunFolder(runs / "tiny").log(Step.CONTROLLER)[-1]["generation"] == 24
+
+
+@pytest.mark.skipif(Path(compute.NVIDIA).exists(), reason="for machines without a GPU")
+def test_a_gpu_that_is_not_there_is_refused(copy_of_trained):
+    done = step(SCRIPT, copy_of_trained(), "controller_gpu=true", "--workers", "2")
+    assert done.returncode == 2
+    assert done.stderr.count("controller_gpu: TensorFlow finds no GPU on") == 1  # of the first worker only
 
 
 def test_a_rank_that_waits_leaves_the_core_to_others():

@@ -110,7 +110,8 @@ def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
 def _say_who_works(workers: int, config: Config) -> None:
     """Prints where dreams run, and the setting that would keep all workers busy if this one does not."""
     if config.controller_environment == "dream":
-        print(f"each worker dreams on one core, {compute.precision(config.rnn_precision)}", flush=True)
+        gpu = "; the first worker of each host on its GPU" if config.controller_gpu else ""
+        print(f"each worker dreams on one core, {compute.precision(config.rnn_precision)}{gpu}", flush=True)
     tasks, population = config.controller_num_worker, config.population
     if workers > tasks:
         wanted = next((count for count in range(workers, population) if population % count == 0), population)

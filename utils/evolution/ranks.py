@@ -201,6 +201,12 @@ class Ranks:
         shared_memory.unlink_mapped("mpich_shm")  # all ranks have opened it; MPICH leaves it behind when killed
         return places
 
+    @property
+    def first_worker_of_host(self) -> bool:
+        """Whether no other worker of this host has a lower rank. Known after `exchange_pids`."""
+        host, _ = self._places[self.rank]
+        return self.rank == min(rank for rank in self.workers if self._places[rank][0] == host)
+
     def abort(self, reason: str, code: int = 1) -> None:
         """Ends all ranks at once with exit code `code`."""
         line = f"{Path(sys.argv[0]).name}: rank {self.rank}: {reason}; all ranks are stopped"

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class RolloutWorker:
-    """Plays tasks with V and M of a run. Starts TensorFlow, with one thread."""
+    """Plays tasks with V and M of a run. Starts TensorFlow, with one thread, and with the GPU if `gpu` says so."""
 
-    def __init__(self, config: Config, run: RunFolder):
-        compute.start_tensorflow(threads=1)
+    def __init__(self, config: Config, run: RunFolder, gpu: bool = False):
+        compute.start_tensorflow(threads=1, gpu=gpu)
         from utils.agent.agent import Agent
 
         self._config, self._run, self._make = config, run, get_spec(config.env_name).make
@@ -69,7 +69,7 @@ class RolloutWorker:
 
 
 def worker_loop(ranks: Ranks, config: Config, run: RunFolder) -> None:
-    worker = RolloutWorker(config, run)
+    worker = RolloutWorker(config, run, gpu=config.controller_gpu and ranks.first_worker_of_host)
     ranks.send(("ready", time.monotonic() - STARTED), 0)
     while True:
         _, task = ranks.receive()

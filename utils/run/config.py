@@ -113,6 +113,7 @@ class Config(BaseModel):
     controller_latent: Literal["sample", "mean"] = _setting(Step.CONTROLLER)
     controller_num_worker: int = _setting(Step.CONTROLLER, ge=1)
     controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
+    controller_gpu: bool = _setting(Step.CONTROLLER, fixed=False, default=False)
     controller_num_episode: _Stages = _setting(Step.CONTROLLER, fixed=False)
     controller_max_frames: int = _setting(Step.CONTROLLER, ge=1)
     controller_patience: int = _setting(Step.CONTROLLER, ge=0)

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,12 +59,13 @@ def check_not_cut_off(instead: str = "") -> None:
         )
 
 
-def start_tensorflow(threads: int | None = None, rows: int | None = None) -> None:
+def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: bool = False) -> None:
     """Imports TensorFlow. Call it before anything else imports TensorFlow or Keras.
 
     threads: the number of cores to use, without a GPU. None: all cores and GPUs.
+    gpu: use GPUs beside that number of cores.
     rows: of the batches that a graph will work on in `parts_at_once`, which then share the cores.
-    Raises `UsageError` as `check_not_cut_off` does, and if TensorFlow is not installed.
+    Raises `UsageError` as `check_not_cut_off` does, if TensorFlow is not installed, and if there is no GPU for `gpu`.
     """
     check_not_cut_off()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -82,14 +84,17 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None) -> Non
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-            tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
+            if not gpu:
+                tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
         elif rows and not _tensorflow_runs():  # a later caller in one process takes the threads there are
             parts = parts_at_once(rows)
             tf.config.threading.set_inter_op_parallelism_threads(parts)
             tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))
         gpus = tf.config.get_visible_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    if gpu and not gpus:
+        raise UsageError(f"controller_gpu: TensorFlow finds no GPU on {platform.node()}; set it to false")
+    for one in gpus:
+        tf.config.experimental.set_memory_growth(one, True)
 
 
 def device(asked: str) -> str:
