@@ -9,6 +9,7 @@ examples
   python render_agent.py runs/quickstart --episodes 100 --seed 1000 --stock --random --json scores.json
   python render_agent.py runs/quickstart --window
   python render_agent.py runs/quickstart --dream --film dream.webp --temperature 1.2
+  python render_agent.py runs/quickstart --film beside.webp --beside
   python render_agent.py runs/quickstart --dream --window
 
 keys in the window
@@ -101,15 +102,30 @@ def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
     if arguments.film:
         median = _median(outcomes)
         frames = evaluate.record_episode(agent, parameters, *how, Progress("film", "episodes"), median)
-        _save_film(frames, agent, arguments.film, f"{spec.episode_noun} {jobs[median].env_seed}")
+        dream = None
+        if arguments.beside:
+            _, dreams = _dream(arguments, agent, run, parameters, which)
+            dream = _record_dream(arguments, agent, run, parameters, jobs[_median(dreams)].env_seed)
+        _save_film(frames, agent, arguments.film, f"{spec.episode_noun} {jobs[median].env_seed}", dream)
 
 
 def _score_in_dream(
     arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
 ) -> None:
-    from utils.agent.evaluate import STEPS_PER_FRAME, evaluation_jobs
+    report, outcomes = _dream(arguments, agent, run, parameters, which)
+    _save_report(report, arguments.json)
+    if arguments.film:
+        seed = arguments.seed + _median(outcomes)
+        frames = _record_dream(arguments, agent, run, parameters, seed)
+        _save_film(frames, agent, arguments.film, f"dream {seed}")
+
+
+def _dream(
+    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
+) -> "tuple[dict, list[Outcome]]":
+    """The report and the outcomes of dreams, which it prints."""
+    from utils.agent.evaluate import evaluation_jobs
     from utils.dreams.evaluator import DreamEvaluator
-    from utils.play.game import DreamPlay, Game
 
     jobs = evaluation_jobs(arguments.seed, arguments.episodes)
     evaluator = DreamEvaluator(agent, run, [agent.rnn])
@@ -117,14 +133,21 @@ def _score_in_dream(
     outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
     report = _report(run, which, f"dream at temperature {arguments.temperature:g}")
     report["agent"] = _summary("agent", jobs, outcomes, "dream")
-    _save_report(report, arguments.json)
-    if arguments.film:
-        seed, play = jobs[_median(outcomes)].env_seed, DreamPlay(agent, run, parameters, arguments.temperature)
-        game = Game(lambda: play, lambda: play, True, seed, arguments.steps)
-        frames = []
-        while not game.scores:
-            frames.append(game.step(np.zeros(agent.spec.action_size, np.float32))[0])
-        _save_film(frames[::STEPS_PER_FRAME], agent, arguments.film, f"dream {seed}", frames[-1].score)
+    return report, outcomes
+
+
+def _record_dream(
+    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, seed: int
+) -> "list[Frame]":
+    """Every STEPS_PER_FRAME'th step of a dream, and its last one."""
+    from utils.agent.evaluate import STEPS_PER_FRAME
+    from utils.play.game import DreamPlay, Game
+
+    play = DreamPlay(agent, run, parameters, arguments.temperature)
+    game, frames = Game(lambda: play, lambda: play, True, seed, arguments.steps), []
+    while not game.scores:
+        frames.append(game.step(np.zeros(agent.spec.action_size, np.float32))[0])
+    return frames[:-1:STEPS_PER_FRAME] + frames[-1:]
 
 
 def _report(run: RunFolder, which: str, environment: str) -> dict:
@@ -158,13 +181,20 @@ def _median(outcomes: "list[Outcome]") -> int:
     return sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
 
 
-def _save_film(frames: "list[Frame]", agent: "Agent", path: Path, what: str, score: float | None = None) -> None:
+def _save_film(
+    frames: "list[Frame]", agent: "Agent", path: Path, what: str, dream: "list[Frame] | None" = None
+) -> None:
     from utils.agent.evaluate import STEPS_PER_FRAME
-    from utils.figures.film import compose, save_film
+    from utils.figures.film import compose, compose_beside, save_film
 
-    images = [compose(frame, agent.spec.action_names) for frame in frames]
+    names, score = agent.spec.action_names, f"{frames[-1].score:.1f}"
+    if dream:
+        images = compose_beside(dream, frames, names)
+        what, score = f"a dream beside {what}", f"{dream[-1].score:.1f} in the dream and {score} outside"
+    else:
+        images = [compose(frame, names) for frame in frames]
     save_film(images, path, agent.spec.steps_per_second / STEPS_PER_FRAME)
-    print(f"film of {what}, {len(images)} frames, score {frames[-1].score if score is None else score:.1f}: {path}")
+    print(f"film of {what}, {len(images)} frames, score {score}: {path}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -175,6 +205,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, metavar="N", help="steps an episode has at most (the environment's limit)")
     parser.add_argument(
         "--film", type=user_path, metavar="FILE", help="film the episode with the median score: .gif, .webp or .mp4"
+    )
+    parser.add_argument(
+        "--beside", action="store_true", help="with --film: the dream with the median score beside it, as V sees both"
     )
     parser.add_argument("--window", action="store_true", help="show the episodes live, and play in them")
     parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
@@ -190,9 +223,11 @@ def _arguments() -> argparse.Namespace:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     if arguments.window and (arguments.film or arguments.json or arguments.random):
         raise UsageError("--window shows the agent live; give --film, --json and --random in a call of their own")
+    if arguments.beside and (arguments.dream or not arguments.film):
+        raise UsageError("--beside films a dream beside a real episode: it needs --film, and no --dream")
     if arguments.dream and (arguments.stock or arguments.random):
         raise UsageError("--dream: the dream has no --stock and no --random; score them in a call of their own")
-    if arguments.temperature is not None and not (arguments.dream or arguments.window):
+    if arguments.temperature is not None and not (arguments.dream or arguments.window or arguments.beside):
         raise UsageError("--temperature belongs to --dream")
     if arguments.temperature is not None and not 0 < arguments.temperature < math.inf:
         raise UsageError(f"--temperature {arguments.temperature:g}: must be a number above 0")

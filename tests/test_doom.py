@@ -172,7 +172,7 @@ def test_the_same_five_steps_and_films_do_doom(tmp_path):
         done = call_here("render_agent.py", folder.path, *arguments)
         assert done.returncode == 0, done.stderr
         with Image.open(film) as frames:
-            assert 1 <= frames.n_frames <= 15
+            assert 1 <= frames.n_frames <= 16
     done = call_here("study_dream.py", "ends", folder.path, "--episodes", "2", "--steps", "30")
     assert done.returncode == 0, done.stderr
     assert "held-out episodes; C: " in done.stdout

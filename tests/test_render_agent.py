@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_a_film_has_the_right_number_of_frames(run, tmp_path, suffix):
     assert f"film of track {1000 + int(np.argmax(values))}, 16 frames, score {max(values):.1f}" in done.stdout
 
 
+def test_a_dream_beside_the_real_episode(run, tmp_path):
+    film = tmp_path / "film.webp"
+    done = call_here("render_agent.py", run, "--episodes", 1, "--steps", 31, "--film", film, "--beside")
+    assert done.returncode == 0, done.stderr
+    score = r"score -?[\d.]+ in the dream and -?[\d.]+ outside"
+    assert re.search(rf"film of a dream beside track 1000, 16 frames, {score}", done.stdout)
+    with Image.open(film) as opened:
+        opened.seek(15)
+        picture = np.asarray(opened.convert("RGB"), float)
+    left, right = picture[26:426, :400], picture[26:426, 416:]
+    assert abs(left - right).mean() > 3  # not the same picture twice
+
+
 def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path):
     reports = []
     for name in ("first.json", "second.json"):
@@ -66,6 +80,7 @@ def test_stock_and_window(run):
         (["{run}", "--episodes", "0"], "--episodes 0"),
         (["{run}/vae"], "is no run folder"),
         (["{run}", "--window", "--film", "film.gif"], "--window"),
+        (["{run}", "--beside"], "it needs --film"),
     ],
 )
 def test_mistakes_are_a_line(run, arguments, expected):

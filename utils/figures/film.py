@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 SIZE = (816, 480)  # even, as MP4 wants it
+SIZE_BESIDE = (816, 504)
 _VIEW = (0, 0, 600, 400)
 _SIDE, _SIDE_X = 176, 620
 _FONT = font(13)
@@ -46,6 +47,29 @@ def compose(frame: Frame, action_names: tuple[str, ...]) -> Image.Image:
     return image
 
 
+def compose_beside(dream: list[Frame], real: list[Frame], action_names: tuple[str, ...]) -> list[Image.Image]:
+    """A film of a dream, left, and of a real episode as V sees it, right, 816 x 504.
+
+    The one that is over first shows its last picture until the other is over as well.
+    """
+    count, titles = max(len(dream), len(real)), (dream[0].note.partition("\n")[0], "real, as V sees it")
+    images = []
+    for number in range(count):
+        image = Image.new("RGB", SIZE_BESIDE, "white")
+        draw = ImageDraw.Draw(image)
+        for x, title, frames in zip((0, 416), titles, (dream, real)):
+            frame = frames[min(number, len(frames) - 1)]
+            picture = frame.reconstruction if frame.obs is None else frame.obs
+            draw.text((x + 4, 4), title, fill=INK, font=_FONT)
+            image.paste(Image.fromarray(picture).resize((400, 400), Image.Resampling.NEAREST), (x, 26))
+            draw.text((x + 300, 430), f"score {frame.score:.0f}", fill=INK, font=font(18))
+            draw.text((x + 300, 460), f"step {frame.step}", fill=INK, font=_FONT)
+            for index, (name, value) in enumerate(zip(action_names, frame.action)):
+                _bar(draw, x + 4 + index * 98, name, float(value), top=430, width=90)
+        images.append(image)
+    return images
+
+
 def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """`picture` as large as fits into `size`, centred on black."""
     image = Image.fromarray(picture)
@@ -56,17 +80,18 @@ def _fitted(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return result
 
 
-def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float) -> None:
-    """A bar from -1 to 1 with 0 in the middle, 130 wide, below the view. An arrow where `value` is beyond."""
+def _bar(draw: ImageDraw.ImageDraw, x: int, name: str, value: float, top: int = 408, width: int = 130) -> None:
+    """A bar from -1 to 1 with 0 in the middle, below its name. An arrow where `value` is beyond."""
     if name:
-        draw.text((x, 408), f"{name} {value:+.2f}", fill=INK, font=_FONT)
-    draw.rectangle((x, 436, x + 130, 456), fill=FAINT)
-    middle, end = x + 65, x + 65 + round(65 * min(max(value, -1), 1))
-    draw.rectangle((min(middle, end), 436, max(middle, end), 456), fill=POSITIVE if value >= 0 else NEGATIVE)
-    draw.line((middle, 432, middle, 460), fill=INK)
+        draw.text((x, top), f"{name} {value:+.2f}", fill=INK, font=_FONT)
+    upper, half, lower = top + 28, width // 2, top + 48
+    draw.rectangle((x, upper, x + width, lower), fill=FAINT)
+    middle, end = x + half, x + half + round(half * min(max(value, -1), 1))
+    draw.rectangle((min(middle, end), upper, max(middle, end), lower), fill=POSITIVE if value >= 0 else NEGATIVE)
+    draw.line((middle, upper - 4, middle, lower + 4), fill=INK)
     if abs(value) > 1:
         ahead = 7 if value > 0 else -7
-        draw.polygon(((end - ahead, 436), (end + ahead, 446), (end - ahead, 456)), fill=INK)
+        draw.polygon(((end - ahead, upper), (end + ahead, upper + 10), (end - ahead, lower)), fill=INK)
 
 
 def check_film_path(path: Path) -> None:
