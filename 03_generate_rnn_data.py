@@ -4,6 +4,7 @@ V encodes each frame as the mu and logvar of its z. They are stored with the act
 series. The first frames are stored once more, for dreams to start from. With `encoded_trials` each of
 `parallel_processes` processes plays that many more episodes as in step 1, which are encoded as they are played: M may
 need many more episodes than V needs frames. A run that goes on from another one with the same V takes its series over.
+Under mpiexec or srun all ranks but the first play these episodes, on several hosts as well.
 
 reads   runs/<exp_name>/rollouts and vae
 writes  runs/<exp_name>/series: episode_*.npz, played_*.npz (mu, logvar, action, reward, done), starts.npz

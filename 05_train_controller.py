@@ -6,9 +6,11 @@ cma object. Every `controller_eval_steps` generations the mean of the population
 each time and never used for training; the best one is kept. A run that was stopped goes on where it was.
 
 With `controller_environment=dream` C trains in M's dream, without a real step. The mean of the population is then
-evaluated in the dream and in the real environment, to show whether C cheats the dream.
+evaluated in the dream and in the real environment, to show whether C cheats the dream. C is then the last mean, or
+the one that scored best in the dreams of `controller_judge_run`: no real score selects it.
 
-reads   runs/<exp_name>/vae and rnn; for dreams series/starts.npz
+reads   runs/<exp_name>/vae and rnn; for dreams series, and the M of each run that `controller_num_rnn` or
+        `controller_judge_run` asks for
 writes  runs/<exp_name>/controller: best.npz, mean.npz, log.csv, fitness.csv, pictures, TensorBoard's log,
         resume.pkl
 

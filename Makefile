@@ -3,7 +3,7 @@
 # make pages        docs/dream/: pages on which to act in the dreams of the agents that ship
 # make install      set up alone, for what you run yourself: source .venv/bin/activate   (TENSORFLOW=gpu: for NVIDIA)
 # make test         set up and run the test suite
-# make benchmark    measure the speed table, about 20 minutes in which nothing else should run
+# make benchmark    measure the speed table, about 25 minutes in which nothing else should run
 # make lint         what the code has to look like
 # make clean        delete what is made again in a minute, and say what else may go
 

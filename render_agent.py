@@ -213,7 +213,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dream", action="store_true", help="in the dream of the run's M instead")
     parser.add_argument("--temperature", type=float, metavar="TAU", help="of the dream (controller_temperature)")
     parser.add_argument(
-        "--stock", action="store_true", help="in the unmodified environment, with the pictures it draws itself"
+        "--stock",
+        action="store_true",
+        help="in the unmodified environment, with the pictures it draws itself; Doom: on its own, larger screen",
     )
     parser.add_argument("--random", action="store_true", help="score a random policy on the same episodes as well")
     parser.add_argument("--json", type=user_path, metavar="FILE", help="write every score to this file")
@@ -228,7 +230,7 @@ def _arguments() -> argparse.Namespace:
     if arguments.dream and (arguments.stock or arguments.random):
         raise UsageError("--dream: the dream has no --stock and no --random; score them in a call of their own")
     if arguments.temperature is not None and not (arguments.dream or arguments.window or arguments.beside):
-        raise UsageError("--temperature belongs to --dream")
+        raise UsageError("--temperature needs --dream, --window or --beside")
     if arguments.temperature is not None and not 0 < arguments.temperature < math.inf:
         raise UsageError(f"--temperature {arguments.temperature:g}: must be a number above 0")
     if not 0 <= arguments.seed <= 2**31 - arguments.episodes:

@@ -22,8 +22,8 @@ examples
   python study_dream.py temperatures runs/quickstart
   python study_dream.py temperatures runs/quickstart --train --temperatures 0.1 0.5 1 1.15 1.3 --seeds 2
   python study_dream.py temperatures runs/quickstart --train controller_num_generation=50
-  python study_dream.py settings runs/dream_0 controller_temperature=1.3 'controller_num_rnn=2 controller_start=zero'
-  python study_dream.py iterations runs/dream_0 runs/dream_1 runs/dream_2
+  python study_dream.py settings RUN controller_temperature=1.3 'controller_num_rnn=2 controller_start=zero'
+  python study_dream.py iterations runs/carracing_dream runs/carracing_dream_2 runs/carracing_dream_3
 """
 
 import argparse
@@ -221,11 +221,11 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     for study in (ends, sweep, settings, iterations):
         study.add_argument("--episodes", type=int, default=100, metavar="N", help="scored in each (%(default)s)")
-        study.add_argument("--steps", type=int, metavar="N", help="of them at most (the environment's limit)")
+        study.add_argument("--steps", type=int, metavar="N", help="of an episode at most (the environment's limit)")
     sweep.add_argument("--train", action="store_true", help="train a controller in the dream of each temperature first")
     for study in (sweep, settings):
         study.add_argument(
-            "--seeds", type=int, default=1, metavar="N", help="controllers that are trained of each (%(default)s)"
+            "--seeds", type=int, default=1, metavar="N", help="controllers to train for each row (%(default)s)"
         )
         study.add_argument("--workers", type=int, default=usable_cores(), metavar="N", help="of step 5 (%(default)s)")
     cli.offer_overrides(sweep, "settings of step 5, with --train")

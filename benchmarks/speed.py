@@ -3,8 +3,8 @@
     make benchmark          or: python -m benchmarks.speed [--rounds 3] [--store] [--docs]
 
 First trains networks of the chapter's sizes for a few steps, since their speed does not depend on training. Then
-measures each row in its own process, several times, and takes the median. Takes about 20 minutes; nothing else should
-run. `pip install -c constraints.txt '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
+measures each row in its own process, several times, and takes the median. Takes about 25 minutes; nothing else should
+run. `pip install -c constraints.txt -e '.[benchmark,doom]'` adds the rows of EnvPool and of Doom.
 """
 
 import csv
@@ -147,7 +147,7 @@ def main() -> None:
     announce(arguments)
     missing = [name for name in ("envpool", "vizdoom") if importlib.util.find_spec(name) is None]
     if missing:
-        extras = "pip install -c constraints.txt '.[benchmark,doom]'"
+        extras = "pip install -c constraints.txt -e '.[benchmark,doom]'"
         if arguments.store or arguments.docs:
             raise UsageError(f"--store and --docs need every row, and {', '.join(missing)} is missing: {extras}")
         print(f"not installed: {', '.join(missing)}; their rows are left out; {extras} adds them")

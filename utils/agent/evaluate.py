@@ -27,7 +27,7 @@ class Frame:
     reward: float  # of this step
     score: float  # with this step
     step: int  # from 1
-    note: str = ""  # lines about a dream
+    note: str = ""  # what the window says: real or dream, who acts
 
 
 def evaluation_jobs(seed: int, episodes: int) -> list[Job]:

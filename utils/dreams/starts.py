@@ -40,7 +40,7 @@ class FirstFrames:
 
 
 class Places:
-    """COUNT steps of a run's training episodes, all steps alike.
+    """COUNT steps of a run's training episodes, each step equally likely.
 
     frames: mu, logvar and the reward (or end) that came with the frame, of each place.
     read: what M has read up to it, float32 (steps, input_size).

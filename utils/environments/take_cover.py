@@ -104,7 +104,9 @@ def _vizdoom() -> ModuleType:
     try:
         import vizdoom
     except ImportError:
-        raise UsageError("WorldModels/TakeCover-v0 needs ViZDoom: pip install -c constraints.txt '.[doom]'") from None
+        raise UsageError(
+            "WorldModels/TakeCover-v0 needs ViZDoom: pip install -c constraints.txt -e '.[doom]'"
+        ) from None
     return vizdoom
 
 

@@ -34,7 +34,7 @@ _TEXTS = {
     Step.RNN: "An LSTM of {config.rnn_size} units reads z, the action and the last {predicts}. It predicts the next z, "
     "as a mixture of {config.rnn_num_mixture} normal distributions for each number, and the {predicts}. "
     "{config.rnn_num_steps} iterations of {config.rnn_batch_size} sequences.",
-    Step.CONTROLLER: "One linear layer from {inputs} to the action, evolved by CMA-ES: {config.population} candidates "
+    Step.CONTROLLER: "{layers} from {inputs} to the action, evolved by CMA-ES: {config.population} candidates "
     "a generation. The score of each is the mean of {lived} {where}.",
 }
 _STYLE = """
@@ -150,9 +150,12 @@ def _text(run: RunFolder, config: Config, step: Step) -> str:
     where = "in the real environment"
     if config.controller_environment == "dream":
         where = f"dreamed by M at temperature {config.controller_temperature:g}"
+    hidden = config.controller_hidden
+    layers = f"Two layers ({hidden} tanh units between them)" if hidden else "One linear layer"
     return _TEXTS[step].format(
         config=config, how=how, episodes=config.num_episodes, predicts=IN_WORDS[get_spec(config.env_name).predicts],
         lived=num_episodes(config), inputs=" and ".join(config.controller_inputs), where=where,
+        layers=layers,
     )  # fmt: skip
 
 
@@ -167,6 +170,8 @@ def _dreams(run: RunFolder) -> list[str]:
     captions = {
         "quality": "Windows of held-out episodes, and M's dreams from the same beginning.",
         "driven": "The same for episodes that C played.",
+        "ends": "What M expects of the end, and what followed, in held-out episodes.",
+        "settings": "Scores of controllers that learned with other settings of step 5.",
         "temperatures": "Scores in dreams of several temperatures and in the real environment.",
         "iterations": "Scores in the dream and in the real environment, run after run.",
     }

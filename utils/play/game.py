@@ -106,7 +106,7 @@ class Game:
     @property
     def mode(self) -> str:
         where = f"dream, temperature {self.play.temperature:.2f}" if self.dreaming else "real"
-        return f"{where}, {'you drive' if self.human_plays else 'the agent drives'}"
+        return f"{where}, {'you act' if self.human_plays else 'the agent acts'}"
 
     def switch_controller(self) -> None:
         """From the agent to the person or back."""

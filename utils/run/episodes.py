@@ -108,7 +108,7 @@ def take_over(path: Path, target: Path, kind: type[Episode]) -> None:
 
 
 def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list[Path]]:
-    """Training and held-out episodes. V and M hold out the same ones, evenly spread over the processes of step 1."""
+    """Training and held-out episodes. V and M hold out the same ones: every n-th."""
     if len(paths) < 2:
         raise UsageError("one episode is not enough, since some are held out from training; raise max_trials")
     every = max(2, round(1 / held_out_fraction))

@@ -12,8 +12,8 @@ writes  FOLDER: config.yaml, weights, the controller, its learning curve, all lo
         with --onnx: encode.onnx, decode.onnx, memory.onnx, controller.onnx, agent.json
 
 examples
-  python -m utils.run.export runs/carracing_laptop pretrained/carracing
-  python render_agent.py pretrained/carracing --stock --episodes 100
+  python -m utils.run.export runs/carracing_laptop my_agent
+  python render_agent.py my_agent --stock --episodes 100
   python -m utils.run.export pretrained/carracing --onnx carracing_onnx
 """
 
@@ -45,8 +45,11 @@ KEPT = {  # with the step that made each
     "controller/log.csv": Step.CONTROLLER,
     "controller/learning_curve.png": Step.CONTROLLER,
 }
-# The agent comes without its earlier runs: a run that builds on it starts here.
-START = {"previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1, "controller_judge_run": None}
+# The agent comes without its earlier runs and its series: a run that builds on it starts here.
+START = {
+    "previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1, "controller_judge_run": None,
+    "controller_dream_start": "first",
+}  # fmt: skip
 MAX_STARTS = 1000  # first frames: each takes two numbers of 4 bytes for each one of z
 
 

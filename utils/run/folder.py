@@ -173,9 +173,9 @@ def same_arguments() -> list[str]:
     """The arguments of this numbered script that the other ones take as well."""
     words, arguments = iter(sys.argv[1:]), []
     for word in words:
-        if word == "--workers":
+        if word in ("--workers", "--hosts"):
             next(words, None)
-        elif word not in ("--quiet", "--brief") and not word.startswith("--workers="):
+        elif word not in ("--quiet", "--brief") and not word.startswith(("--workers=", "--hosts=")):
             arguments.append(word)
     return arguments
 

@@ -24,7 +24,8 @@ def check(config: Config, run: RunFolder, step: Step) -> None:
 
     A step that begins writes down what it works from.
     """
-    for key in ("vae_num_epoch", "rnn_num_steps"):
+    taken_over = ("vae_num_epoch", "rnn_num_steps") if config.rnn_start == "previous" else ("vae_num_epoch",)
+    for key in taken_over:
         if step < Step.CONTROLLER and not getattr(config, key) and not config.previous_run:
             raise UsageError(f"{key}: 0 takes over what previous_run has trained, and there is no previous_run")
     if step in (Step.ROLLOUTS, Step.CONTROLLER):
@@ -49,6 +50,8 @@ def check(config: Config, run: RunFolder, step: Step) -> None:
     if step == Step.CONTROLLER:
         _check_controller_is_not_shipped(run)
         check_agent(run, record=True)
+        if config.controller_environment == "dream" and config.controller_dream_start == "anywhere":
+            check_encoded(run, config)
         if config.controller_num_rnn > 1:
             weights = [other.rnn_weights for other in dreaming_runs(config, run)]
             source = fingerprint(*weights)
