@@ -14,6 +14,7 @@ import pytest
 
 from tests.helpers import MPIEXEC, ROOT, command, mounted, run_ranks, step
 from utils.evolution import ranks
+from utils.run.folder import same_arguments
 from utils.system import mpi_setup
 from utils.system.errors import UsageError
 
@@ -140,6 +141,12 @@ def test_a_worker_that_falls_silent_ends_all_ranks_with_a_line():
     )
     assert done.returncode == 2
     assert re.search(r"rank 0: rank 2 on \S+ has not been heard of for 2 s; run again to go on", done.stderr)
+
+
+def test_a_proposed_command_has_what_that_script_takes(monkeypatch):
+    words = ["05_train_controller.py", "--hosts", "hosts", "--workers=2", "--brief", "--config", "mine.yaml", "seed=1"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert same_arguments() == ["--config", "mine.yaml", "seed=1"]
 
 
 def test_hosts_are_read_from_a_file(tmp_path):

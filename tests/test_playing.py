@@ -103,10 +103,10 @@ def test_keys(make):
     assert len(shown) == 14  # Escape closed it
     modes = [mode for mode, _ in shown]
     assert modes[0] == "dream, temperature 1.00, the agent acts"
-    assert modes[2] == "dream, temperature 1.00, you drive"
+    assert modes[2] == "dream, temperature 1.00, you act"
     assert [frame.action[0] for _, frame in shown[2:6]] == [0, -1, -1, 0]
-    assert modes[6] == "dream, temperature 1.10, you drive"
-    assert modes[8] == "real, you drive"
+    assert modes[6] == "dream, temperature 1.10, you act"
+    assert modes[8] == "real, you act"
     assert [frame.step for _, frame in shown[8:12]] == [1, 2, 1, 2]  # begun again
     assert modes[12] == "real, the agent acts"
 

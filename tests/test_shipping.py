@@ -61,6 +61,12 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     copy = RunFolder(Path(shutil.copytree(shipped.path, tmp_path / "dream")))
     shutil.rmtree(copy.controller)
     settings = (f"runs_folder={tmp_path}", "exp_name=dream", "controller_environment=dream")
+    refused = call_here(
+        "05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings,
+        "controller_dream_start=anywhere",
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "is a shipped agent, without the episodes" in refused.stderr
     one = ("controller_num_generation=1", "--workers", "1")
     done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
     assert done.returncode == 0, done.stderr
@@ -71,6 +77,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     taken_over = configuration.load(TINY, [*goes_on, "vae_num_epoch=0", "rnn_num_steps=0"])
     with pytest.raises(UsageError, match="vae_num_epoch: 0 takes over what previous_run has trained"):
         provenance.check(configuration.load(TINY, ["vae_num_epoch=0"]), shipped, Step.ROLLOUTS)
+    provenance.check(configuration.load(TINY, ["rnn_num_steps=0", "rnn_start=random"]), shipped, Step.ROLLOUTS)
     hidden = Progress("", "")
     for number, work in zip(Step, (collect, train_vae, encode_rollouts, train_rnn)):
         with opened(taken_over, number) as run:
