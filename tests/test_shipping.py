@@ -67,7 +67,7 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     )  # fmt: skip
     assert refused.returncode == 2
     assert "is a shipped agent, without the episodes" in refused.stderr
-    one = ("controller_num_generation=1", "--workers", "1")
+    one = ("controller_dream_start=first", "controller_num_generation=1", "--workers", "1")
     done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
     assert done.returncode == 0, done.stderr
     assert "the last mean of the population, " in done.stdout
