@@ -50,7 +50,7 @@ dream.step = (...given) => {
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
-@pytest.mark.parametrize(("name", "hidden"), [("carracing", 0), ("carracing", 5)])
+@pytest.mark.parametrize(("name", "hidden"), [("carracing", 0), ("carracing", 5), ("doom", 0)])
 def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, tmp_path):
     run = RunFolder(ROOT / "pretrained" / name)
     config = run.read_config()
