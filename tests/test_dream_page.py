@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.dream_page import chromium
 from models.dream import DreamModel
+from models.mdn_rnn import end_probability
 from models.vae import build_vae
 from tests.helpers import ROOT, call_here
 from utils.agent.agent import Agent
@@ -83,10 +84,13 @@ def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, tmp_path):
     for t, step in enumerate(dreamed["steps"]):
         features = controller.features(z=state.z, h=state.h, c=state.c)
         action = controller.act(parameters[None], features[None])[0]
-        state, reward, _ = model.step(state, action, np.float32(TEMPERATURE), uniform[t][None], normal[t][None])
+        prediction = model.predict(state, action)
+        state, told, _ = model.sample(prediction, np.float32(TEMPERATURE), uniform[t][None], normal[t][None])
+        if agent.spec.predicts == "done":
+            told = end_probability(prediction.reward_or_logit)
         picture = decode(state.z, training=False)
         for part, expected in (
-            ("action", action), ("z", state.z), ("h", state.h), ("c", state.c), ("told", reward), ("picture", picture),
+            ("action", action), ("z", state.z), ("h", state.h), ("c", state.c), ("told", told), ("picture", picture),
         ):  # fmt: skip
             np.testing.assert_allclose(np.ravel(step[part]), np.ravel(expected), atol=1e-3, err_msg=f"{part} at {t}")
 
