@@ -38,10 +38,16 @@ class DreamModel:
         "threshold": where the logit of the end is above 0 (original code). M is trained with ends weighted tenfold, so
         that this is where P(done) is above 1 in 11.
         "drawn": with probability P(done).
+    rewards: what M reads as the reward of a step, if M predicts that.
+        None: the reward that it predicted, which is a mean.
+        (idle, gain): that of a step without a gain, plus gains, whose number is drawn so that the mean is the same. So
+        M reads rewards like those that it learned from, and knows from them how fast it goes.
     """
 
-    def __init__(self, rnn: MDNRNN, predicts: str, end: str = "threshold"):
-        self.rnn, self.predicts, self.end = rnn, predicts, end
+    def __init__(
+        self, rnn: MDNRNN, predicts: str, end: str = "threshold", rewards: tuple[float, float] | None = None
+    ):  # fmt: skip
+        self.rnn, self.predicts, self.end, self.rewards = rnn, predicts, end, rewards
 
     def begin(self, z: tf.Tensor) -> DreamState:
         """Dreams that start at z, float32 (batch, z_size), with an empty memory."""
@@ -73,13 +79,18 @@ class DreamModel:
         """The state with a sampled z, its rewards and ends.
 
         uniform: the noise that chose z. The fraction of its sum is uniform as well, and independent of all but one of
-            its numbers: it draws the end.
+            its numbers: it draws the end, or the reward that M reads. The reward returned is the predicted mean.
         """
+        chance = tf.math.floormod(tf.reduce_sum(uniform, axis=1), 1.0)
         if self.predicts == "reward":
-            return DreamState(z, h, c, reward_or_logit), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
+            read = reward_or_logit
+            if self.rewards:
+                idle, gain = self.rewards
+                read = idle + gain * tf.maximum(tf.floor((reward_or_logit - idle) / gain + chance), 0.0)
+            return DreamState(z, h, c, read), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
         done = reward_or_logit > 0
         if self.end == "drawn":
-            done = tf.math.floormod(tf.reduce_sum(uniform, axis=1), 1.0) < end_probability(reward_or_logit)
+            done = chance < end_probability(reward_or_logit)
         return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(reward_or_logit), done
 
     def step(

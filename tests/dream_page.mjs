@@ -10,7 +10,7 @@ const given = JSON.parse(readFileSync(`${folder}/dream.json`, "utf8"));
 const bytes = readFileSync(`${folder}/weights.bin`);
 const weights = named(given.arrays, fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)));
 const decoder = new Decoder(weights);
-const dream = new Dream(new Memory(weights, given.z.length, given.num_mixture), given.predicts);
+const dream = new Dream(new Memory(weights, given.z.length, given.num_mixture), given.predicts, given.end, given.rewards);
 const controller = new Controller(weights, given.inputs, given.activations);
 
 dream.begin(given.z);

@@ -18,9 +18,15 @@ from utils.run.folder import RunFolder
 CAR = ("tanh", "half_tanh", "positive_tanh")
 
 Z, RNN = 6, 12
+IDLE, GAIN = -0.1, 0.5
 
 
-def in_numpy(rnn, predicts, end, weights, bias, start, uniform, normal, temperature, mask):
+def world(rnn, predicts, drawn):
+    """M as an environment whose ends and rewards are drawn, or not."""
+    return DreamModel(rnn, predicts, "drawn" if drawn else "threshold", (IDLE, GAIN) if drawn else None)
+
+
+def in_numpy(rnn, predicts, drawn, weights, bias, start, uniform, normal, temperature, mask):
     """One episode in NumPy: the LSTM and the mixture by their definitions."""
     z, reward_or_done, score = start, 0.0, 0.0
     h, c = np.zeros(RNN), np.zeros(RNN)
@@ -46,18 +52,21 @@ def in_numpy(rnn, predicts, end, weights, bias, start, uniform, normal, temperat
         if predicts == "reward":
             reward_or_done = outputs[-1]
             score += reward_or_done
+            if drawn:  # so many gains, and one more with the probability of what is left
+                gains, left = divmod(outputs[-1] - IDLE, GAIN)
+                reward_or_done = IDLE + GAIN * max(gains + (uniform[t].sum() % 1 >= 1 - left / GAIN), 0)
         else:
             score += 1
             odds = np.exp(outputs[-1]) / 10  # ends weigh ten times as much in training
-            if outputs[-1] > 0 if end == "threshold" else uniform[t].sum() % 1 < odds / (1 + odds):
+            if outputs[-1] > 0 if not drawn else uniform[t].sum() % 1 < odds / (1 + odds):
                 return score, t + 1
     return score, len(uniform)
 
 
 @pytest.mark.parametrize("stretch", [5, 50])
-@pytest.mark.parametrize(("predicts", "end"), [("reward", None), ("done", "threshold"), ("done", "drawn")])
+@pytest.mark.parametrize(("predicts", "drawn"), [("reward", False), ("reward", True), ("done", False), ("done", True)])
 @pytest.mark.parametrize("dropout", [0, 0.3])
-def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, end, stretch, dropout, monkeypatch):
+def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, drawn, stretch, dropout, monkeypatch):
     monkeypatch.setattr("models.imagination.STRETCH", stretch)
     monkeypatch.setattr("models.imagination.BLOCK", 4)  # the batch shrinks, and is filled up with ended dreams
     rng = np.random.default_rng(0)
@@ -70,7 +79,7 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, end, stretch, dr
     parameters = rng.normal(0, 1, (candidates, controller.num_parameters)).astype(np.float32)
     start, uniform = rng.normal(0, 1, (episodes, Z)), rng.random((steps, episodes, Z))
     normal = rng.normal(0, 1, (steps, episodes, Z))
-    imagination = Imagination(DreamModel(rnn, predicts, end), controller)
+    imagination = Imagination(world(rnn, predicts, drawn), controller)
     masks = dropout_mask(rng.random((episodes, RNN)).astype(np.float32), dropout).numpy()
     mask = masks if dropout else None
     begin = DreamState(start, *(np.zeros((episodes, *size)) for size in ((RNN,), (RNN,), ())))
@@ -80,7 +89,7 @@ def test_a_compiled_rollout_is_the_dream_step_by_step(predicts, end, stretch, dr
         weights = np.concatenate(list(weights.values()))
         for e in range(episodes):
             noise = uniform[:, e], normal[:, e], temperature, masks[e]
-            expected = in_numpy(rnn, predicts, end, weights, biases, start[e], *noise)
+            expected = in_numpy(rnn, predicts, drawn, weights, biases, start[e], *noise)
             assert (scores[k, e], lengths[k, e]) == (pytest.approx(expected[0], abs=1e-3), expected[1])
     if predicts == "done":
         assert 1 < lengths.min() < lengths.max() <= steps
@@ -104,11 +113,10 @@ def test_in_bfloat16_the_fast_step_is_near_the_plain_one_and_the_errors_cancel()
     assert fast.h.dtype == fast.z.dtype == fast.reward_or_done.dtype == "float32"
 
 
-@pytest.mark.parametrize(("predicts", "end"), [("reward", None), ("done", "threshold"), ("done", "drawn")])
+@pytest.mark.parametrize(("predicts", "drawn"), [("reward", False), ("reward", True), ("done", False), ("done", True)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_single_step_is_the_fast_one(precision, predicts, end):
-    model, controller, state, (actions, temperature, *noise) = one_step(precision, 8, predicts)
-    model.end = end
+def test_the_single_step_is_the_fast_one(precision, predicts, drawn):
+    model, controller, state, (actions, temperature, *noise) = one_step(precision, 8, predicts, drawn)
     fast = FastStep(model, controller)
     mask = dropout_mask(np.random.default_rng(2).random((8, RNN), np.float32), 0.3).numpy()
     expected, rewards, done = fast(state, actions, temperature, *noise, mask)
@@ -143,7 +151,7 @@ def test_the_details_of_a_step_are_those_of_the_mixture():
     np.testing.assert_allclose(single.entropy, entropy[:1], atol=1e-4)
 
 
-def one_step(precision, batch, predicts="reward"):
+def one_step(precision, batch, predicts="reward", drawn=False):
     """A dream of an M with large weights, and the arguments of its next step."""
     rng = np.random.default_rng(1)
     rnn = MDNRNN(Z, 3, RNN, 5, precision, seed=0)
@@ -153,7 +161,19 @@ def one_step(precision, batch, predicts="reward"):
     actions, normal = (rng.normal(0, 1, (batch, size)).astype(np.float32) for size in (3, Z))
     controller = Controller({"z": Z, "h": RNN}, CAR, bias=True)
     noise = rng.random((batch, Z), np.float32), normal
-    return DreamModel(rnn, predicts), controller, state, (actions, np.float32(0.7), *noise)
+    return world(rnn, predicts, drawn), controller, state, (actions, np.float32(0.7), *noise)
+
+
+def test_rewards_that_are_drawn_are_gains_and_mean_what_m_predicts():
+    rng, predicted = np.random.default_rng(0), np.repeat(np.float32([-0.3, IDLE, 0.0, 0.3, 1.4]), 20000)
+    model = world(MDNRNN(Z, 3, RNN, 5, seed=0), "reward", drawn=True)
+    uniform = rng.random((len(predicted), Z), np.float32)
+    state, rewards, _ = model.arrive(None, None, None, tf.constant(predicted), uniform)
+    np.testing.assert_array_equal(rewards, predicted)
+    gains = (state.reward_or_done.numpy() - IDLE) / GAIN
+    np.testing.assert_allclose(gains, gains.round(), atol=1e-5)
+    means = state.reward_or_done.numpy().reshape(5, -1).mean(axis=1)
+    np.testing.assert_allclose(means, [IDLE, IDLE, 0, 0.3, 1.4], atol=0.01)  # no reward is below that of no gain
 
 
 def test_rounded_weights_keep_the_products_nearer_than_weights_rounded_each_to_its_nearest():

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from benchmarks.dream_page import chromium
-from models.dream import DreamModel
 from models.mdn_rnn import end_probability
 from models.vae import build_vae
 from tests.helpers import ROOT, call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller
+from utils.agent.checkpoints import dream_model, load_controller
 from utils.dreams.noise import DreamNoise, InitialLatents
 from utils.figures.dream_page import page_weights
 from utils.run.folder import RunFolder
@@ -51,10 +50,13 @@ dream.step = (...given) => {
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
-@pytest.mark.parametrize(("name", "hidden"), [("carracing", 0), ("carracing", 5), ("doom", 0)])
-def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "hidden", "rewards"),
+    [("carracing", 0, "mean"), ("carracing", 0, "drawn"), ("carracing", 5, "mean"), ("doom", 0, "mean")],
+)
+def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, rewards, tmp_path):
     run = RunFolder(ROOT / "pretrained" / name)
-    config = run.read_config()
+    config = run.read_config().model_copy(update={"controller_dream_reward": rewards})
     agent, (parameters, _) = Agent(config, run), load_controller(config, run)
     controller = dataclasses.replace(agent.controller, hidden=hidden)
     if hidden:  # no agent that ships has such a C
@@ -65,20 +67,20 @@ def test_a_dream_of_the_page_is_that_of_tensorflow(name, hidden, tmp_path):
         model.set_weights([weight.astype(np.float16).astype(np.float32) for weight in trained.get_weights()])
     parameters = parameters.astype(np.float16).astype(np.float32)
 
+    model = dream_model(agent.rnn, config)
     noise, z = DreamNoise(0), InitialLatents(run, config.z_size).mu[0]
     uniform, normal = noise.draw(STEPS, config.z_size)
     given = {
         "arrays": {name: array.shape for name, array in weights.items()}, "num_mixture": config.rnn_num_mixture,
         "predicts": agent.spec.predicts, "inputs": list(controller.inputs), "temperature": TEMPERATURE,
         "activations": controller.activations, "z": z.tolist(), "uniform": uniform.tolist(),
-        "normal": normal.tolist(),
+        "normal": normal.tolist(), "end": model.end, "rewards": model.rewards,
     }  # fmt: skip
     (tmp_path / "dream.json").write_text(json.dumps(given))
     (tmp_path / "weights.bin").write_bytes(b"".join(array.tobytes() for array in weights.values()))
     command = ["node", ROOT / "tests/dream_page.mjs", tmp_path]
     dreamed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
-    model = DreamModel(agent.rnn, agent.spec.predicts)
     state = model.begin(z[None])
     assert len(dreamed["steps"]) == STEPS
     for t, step in enumerate(dreamed["steps"]):

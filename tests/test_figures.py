@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from models.vae import kl_per_dimension
 from tests.helpers import ROOT, call, call_here, step, step_here
@@ -125,14 +126,14 @@ def test_dreams_start_where_the_episode_did_and_stop_at_their_end():
         np.zeros(9, np.float32), np.zeros(9, bool),
     )  # fmt: skip
     rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], -1e3])
-    lived, scores = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    lived, scores = memory.dreams_from(DreamModel(rnn, "done"), series, 3, 8, 1.0)
     assert lived.shape == (3, 9, 4)
     np.testing.assert_array_equal(scores, np.tile(np.arange(9), (3, 1)))  # a step survived is a reward of 1
     np.testing.assert_allclose(lived[:, 0], 1, atol=1e-6)
     assert np.isfinite(lived).all()
     assert len(np.unique(lived[:, 8], axis=0)) == 3
     rnn.mdn.bias.assign(np.r_[rnn.mdn.bias.numpy()[:-1], 1e3])
-    lived, scores = memory.dreams_from(rnn, "done", series, 3, 8, 1.0)
+    lived, scores = memory.dreams_from(DreamModel(rnn, "done"), series, 3, 8, 1.0)
     assert np.isfinite(lived[:, 0]).all()
     assert np.isnan(lived[:, 1:]).all()
     np.testing.assert_array_equal(scores[:, -1], 1)

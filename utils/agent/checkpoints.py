@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from models.vae import VAE, build_vae
 from utils.environments import get_spec
@@ -41,6 +42,12 @@ def build_rnn(config: Config) -> MDNRNN:
     return MDNRNN(
         config.z_size, action_size, config.rnn_size, config.rnn_num_mixture, precision, config.seed, name="mdn_rnn"
     )
+
+
+def dream_model(rnn: MDNRNN, config: Config) -> DreamModel:
+    """M as the environment that C of this configuration acts in."""
+    predicts = get_spec(config.env_name).predicts
+    return DreamModel(rnn, predicts, config.controller_dream_end, config.dream_rewards)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

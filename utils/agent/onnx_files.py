@@ -51,7 +51,7 @@ def save_onnx(run: RunFolder, folder: Path, progress: Callable[[str], None]) -> 
             "action_names": spec.action_names, "lowest_action": controller.lowest_action.tolist(),
             "controller_inputs": list(controller.inputs), "controller_latent": config.controller_latent,
             "temperature": config.controller_temperature, "dream_dropout": config.controller_dream_dropout,
-            "dream_end": config.controller_dream_end,
+            "dream_end": config.controller_dream_end, "dream_rewards": config.dream_rewards,
             "max_steps": spec.max_steps, "steps_per_second": spec.steps_per_second, "starts": starts,
         },
     )  # fmt: skip

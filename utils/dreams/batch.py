@@ -54,17 +54,16 @@ class DreamBatch:
         compute.start_tensorflow()
         import tensorflow as tf
 
-        from models.dream import DreamModel, DreamState
+        from models.dream import DreamState
         from models.fast_step import FastStep, SingleStep
-        from utils.agent.checkpoints import load_rnn
+        from utils.agent.checkpoints import dream_model, load_rnn
         from utils.dreams.noise import DreamNoise, InitialLatents
 
         self._noise = [DreamNoise(0)] * self._num_envs
         self._ahead = np.zeros((2, NOISE_STEPS, self._num_envs, self._config.z_size), np.float32)
         self._steps = np.zeros(self._num_envs, int)
         self._mask = np.ones((self._num_envs, self._config.rnn_size), np.float32) if self._dropout else None
-        end = self._config.controller_dream_end
-        model = DreamModel(load_rnn(self._config, self._run), self.spec.predicts, end)
+        model = dream_model(load_rnn(self._config, self._run), self._config)
         begin = model.begin(np.zeros((self._num_envs, self._config.z_size), np.float32))
         self._state = DreamState(*(part.numpy() for part in begin))
         step = FastStep(model, self.controller)

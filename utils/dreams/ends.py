@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.dream import DreamModel, DreamState
+from models.dream import DreamState
 from models.mdn_rnn import DREAM_ENDS_ABOVE, end_probability
 from models.vae import sample_z
 from utils.agent import evaluate
 from utils.agent.agent import Agent
+from utils.agent.checkpoints import dream_model
 from utils.agent.rollouts import Job, Outcome
 from utils.dreams.noise import DreamNoise, InitialLatents, dream_masks
 from utils.environments.spec import Explorer
@@ -172,7 +173,7 @@ def dreamed_lives(
     agent: Agent, run: RunFolder, act: Act, jobs: list[Job], temperature: float, max_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steps that a policy lives in each dream, (jobs,), and P(done) on all of these steps."""
-    model = DreamModel(agent.rnn, agent.spec.predicts, agent.config.controller_dream_end)
+    model = dream_model(agent.rnn, agent.config)
     initial = InitialLatents(run, agent.config.z_size)
     noises = [DreamNoise(job.env_seed) for job in jobs]
     state = model.begin(np.stack([initial.sample(noise.start) for noise in noises]))

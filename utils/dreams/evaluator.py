@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 
-from models.dream import DreamModel, DreamState
+from models.dream import DreamState
 from models.imagination import Imagination
 from models.mdn_rnn import MDNRNN
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_rnn
+from utils.agent.checkpoints import dream_model, load_rnn
 from utils.agent.rollouts import Job, Outcome
 from utils.dreams.noise import DreamNoise, dream_masks
 from utils.dreams.starts import Anywhere, FirstFrames, Places, Starts
@@ -26,9 +26,7 @@ class DreamEvaluator:
     def __init__(self, agent: Agent, run: RunFolder, rnns: list[MDNRNN]):
         self.temperature = agent.config.controller_temperature
         self._rnns, self._config, self._run = rnns, agent.config, run
-        end = agent.config.controller_dream_end
-        models = [DreamModel(rnn, agent.spec.predicts, end) for rnn in self._rnns]
-        self._imaginations = [Imagination(model, agent.controller) for model in models]
+        self._imaginations = [Imagination(dream_model(rnn, agent.config), agent.controller) for rnn in self._rnns]
 
     @classmethod
     def of_run(cls, agent: Agent, run: RunFolder) -> "DreamEvaluator":

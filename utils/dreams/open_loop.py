@@ -18,6 +18,7 @@ from models.dream import DreamModel, DreamState
 from models.mdn_rnn import end_probability, mixture_nll
 from models.vae import sample_z
 from utils.agent.agent import Agent
+from utils.agent.checkpoints import dream_model
 from utils.dreams.recorded import Recorded
 from utils.run.episodes import Series
 from utils.system import seeding
@@ -68,7 +69,7 @@ def dream_windows(
     Raises `UsageError` if all episodes are too short.
     """
     predicts, rng = agent.spec.predicts, seeding.generator(agent.config.seed, "dream quality")
-    model = DreamModel(agent.rnn, predicts)
+    model = dream_model(agent.rnn, agent.config)
     predict = tf.function(model.predict, autograph=False)
     cuts = []
     for number, (series, _) in enumerate(recorded):

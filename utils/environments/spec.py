@@ -77,6 +77,7 @@ class EnvironmentSpec:
     track_line: Callable[[gymnasium.Env], np.ndarray] = field(hash=False, default=lambda env: np.zeros((0, 2)))
     # The reward of a step that gains nothing. Needed for `controller_patience`.
     idle_reward: float | None = None
+    gain: float | None = None  # what a usual gain adds to that. Needed for `controller_dream_reward: drawn`
     pip_extra: str | None = None  # of pyproject.toml, if the environment needs more packages
     published_curves: tuple[PublishedCurve, ...] = ()
     published_temperatures: tuple[PublishedTemperature, ...] = ()

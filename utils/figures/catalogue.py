@@ -9,6 +9,7 @@ import numpy as np
 
 from models.vae import kl_per_dimension
 from utils.agent import evaluate
+from utils.agent.checkpoints import dream_model
 from utils.figures import control, diagrams, memory, vision
 from utils.figures.episode import eventful, save_frames
 from utils.figures.evolution import save_evolution
@@ -105,11 +106,8 @@ def _mixture(inputs: FigureInputs, path: Path) -> None:
 
 
 def _dream(inputs: FigureInputs, path: Path) -> None:
-    temperature = inputs.config.controller_temperature
-    memory.save_dream_comparison(
-        inputs.codec, inputs.rnn, inputs.spec.predicts, inputs.series, inputs.rollout.obs, temperature,
-        path,
-    )  # fmt: skip
+    model, temperature = dream_model(inputs.rnn, inputs.config), inputs.config.controller_temperature
+    memory.save_dream_comparison(inputs.codec, model, inputs.series, inputs.rollout.obs, temperature, path)
 
 
 def _learning_curve(inputs: FigureInputs, path: Path) -> None:

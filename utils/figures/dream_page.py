@@ -67,7 +67,7 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
         "title": f"The dream of {inputs.run.path.name} ({which})",
         "arrays": {name: array.shape for name, array in weights.items()},
         "zSize": config.z_size, "numMixture": config.rnn_num_mixture, "predicts": spec.predicts,
-        "end": config.controller_dream_end,
+        "end": config.controller_dream_end, "rewards": config.dream_rewards,
         "inputs": list(controller.inputs), "activations": controller.activations, "actionNames": spec.action_names,
         "lowestAction": controller.lowest_action.tolist(), "keyboard": _keyboard(spec),
         "temperature": config.controller_temperature, "dropout": config.controller_dream_dropout,

@@ -79,19 +79,18 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
 
 
 def dreams_from(
-    rnn: MDNRNN, predicts: str, series: Series, count: int, steps: int, temperature: float
+    model: DreamModel, series: Series, count: int, steps: int, temperature: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """`count` dreams from the first z of an episode, with its actions.
 
     z, float32 (count, steps + 1, z_size), NaN after the end of a dream, and the score that came with it, the sum of the
     rewards until then, float32 (count, steps + 1).
     """
-    model = DreamModel(rnn, predicts)
     step = tf.function(model.step, autograph=False)
     rng = np.random.default_rng(0)
     state = model.begin(np.repeat(drawn_z(series)[:1], count, axis=0))
     lived, rewards, alive = [state.z.numpy()], [np.zeros(count, np.float32)], np.ones((count, 1), bool)
-    shape = (count, rnn.z_size)
+    shape = (count, model.rnn.z_size)
     for t in range(steps):
         actions = np.repeat(series.action[t : t + 1], count, axis=0)
         noise = rng.random(shape, np.float32), rng.standard_normal(shape, np.float32)
@@ -103,20 +102,14 @@ def dreams_from(
 
 
 def save_dream_comparison(
-    codec: FrameCodec,
-    rnn: MDNRNN,
-    predicts: str,
-    series: Series,
-    obs: np.ndarray | None,
-    temperature: float,
-    path: Path,
+    codec: FrameCodec, model: DreamModel, series: Series, obs: np.ndarray | None, temperature: float, path: Path
 ) -> None:
     """An episode, and below it dreams from its first frame with its actions. Each frame has the score until then.
 
     obs: uint8 (T, 64, 64, 3), the frames of the episode `series`. If it is None, V decodes its z.
     """
     length = min(len(series.mu) - 1, 250)
-    lived, scores = dreams_from(rnn, predicts, series, DREAMS, length, temperature)
+    lived, scores = dreams_from(model, series, DREAMS, length, temperature)
     real_scores = np.cumsum(np.r_[0, series.reward[:length]])
     times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
     sheet = Sheet(

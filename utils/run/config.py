@@ -103,6 +103,7 @@ class Config(BaseModel):
     controller_temperature: float = _setting(Step.CONTROLLER, gt=0)
     controller_dream_start: Literal["first", "anywhere"] = _setting(Step.CONTROLLER, default="first")
     controller_dream_end: Literal["threshold", "drawn"] = _setting(Step.CONTROLLER, default="threshold")
+    controller_dream_reward: Literal["mean", "drawn"] = _setting(Step.CONTROLLER, default="mean")
     controller_dream_dropout: float = _setting(Step.CONTROLLER, ge=0, lt=1, default=0.0)
     controller_num_rnn: int = _setting(Step.CONTROLLER, ge=1, le=64, default=1)
     controller_judge_run: _FolderName | None = _setting(Step.CONTROLLER, default=None)
@@ -141,6 +142,8 @@ class Config(BaseModel):
             )
         if self.vae_batch_size > self.vae_shuffle_frames:
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
+        if self.controller_dream_reward == "drawn" and None in (spec.idle_reward, spec.gain):
+            raise UsageError(f"controller_dream_reward: M of {self.env_name} reads no rewards; set it to mean")
         if self.controller_patience and spec.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
@@ -157,6 +160,14 @@ class Config(BaseModel):
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self
+
+    @property
+    def dream_rewards(self) -> tuple[float, float] | None:
+        """The rewards that M reads in dreams, as `DreamModel` takes them."""
+        spec = get_spec(self.env_name)
+        if self.controller_dream_reward == "mean" or spec.idle_reward is None or spec.gain is None:
+            return None
+        return spec.idle_reward, spec.gain
 
     @property
     def draw_seed(self) -> int:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from models.mdn_loss import MDNLoss
 from models.mdn_rnn import MDNRNN, dropout_mask
 from models.vae import FrameCodec, kl_per_dimension, sample_z
-from utils.agent.checkpoints import build_rnn, load_vae, load_weights
+from utils.agent.checkpoints import build_rnn, dream_model, load_vae, load_weights
 from utils.data.frames import prefetched
 from utils.data.sequences import Batch, SequenceSet, split_series
 from utils.environments import get_spec
@@ -91,10 +91,10 @@ def _pictures(rnn: MDNRNN, held_out_paths: list, config: Config, run: RunFolder)
     predicts, codec = get_spec(config.env_name).predicts, FrameCodec(load_vae(config, run))
     shown = episodes.load(episodes.most_rewarded(held_out_paths, Series), Series, config)
     dimension = kl_per_dimension(shown.mu, shown.logvar).mean(axis=0).argmax()
-    temperature = config.controller_temperature
+    model, temperature = dream_model(rnn, config), config.controller_temperature
     return {
         "mixture": lambda path: memory.save_mixture(rnn, shown, dimension, predicts, path),
-        "dream": lambda path: memory.save_dream_comparison(codec, rnn, predicts, shown, None, temperature, path),
+        "dream": lambda path: memory.save_dream_comparison(codec, model, shown, None, temperature, path),
     }
 
 

@@ -100,6 +100,7 @@ SPEC = EnvironmentSpec(
     max_steps=1000,
     steps_per_second=50,
     idle_reward=-0.1,
+    gain=3.5,  # a tile of a track of 286; tracks have 230 to 340
     explorations=EXPLORATIONS,
     baseline_policy="uniform",
     position=lambda env: tuple(env.get_wrapper_attr("car").hull.position),

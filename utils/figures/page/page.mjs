@@ -17,7 +17,7 @@ const { zSize, actionNames, lowestAction } = header;
 const decoder = new Decoder(weights);
 const memory = new Memory(weights, zSize, header.numMixture);
 const controller = new Controller(weights, header.inputs, header.activations);
-const dream = new Dream(memory, header.predicts, header.end);
+const dream = new Dream(memory, header.predicts, header.end, header.rewards);
 
 function normal() {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());

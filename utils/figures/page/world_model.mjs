@@ -131,11 +131,15 @@ export class Controller {
 
 /** The dream: M in place of the environment. */
 export class Dream {
-  /** predicts: "reward" or "done". end: when it ends if M predicts that, "threshold" or "drawn", as in models/dream.py. */
-  constructor(memory, predicts, end = "threshold") {
+  /**
+   * predicts: "reward" or "done". end: when it ends if M predicts that, "threshold" or "drawn". rewards: what M reads as
+   * the last reward, null or [idle, gain]. All as in models/dream.py.
+   */
+  constructor(memory, predicts, end = "threshold", rewards = null) {
     this.memory = memory;
     this.predicts = predicts;
     this.end = end;
+    this.rewards = rewards;
     this.inputs = new Float32Array(memory.weights.lstm_kernel.length / (4 * memory.units));
   }
 
@@ -161,14 +165,16 @@ export class Dream {
     const prediction = memory.step(inputs, this.h, this.c, this.mask);
     memory.sample(temperature, noise.uniform, noise.normal, z);
     this.steps += 1;
+    const chance = noise.uniform.reduce((sum, value) => sum + value, 0) % 1;
     if (this.predicts === "reward") {
-      this.rewardOrDone = prediction;
+      const [idle, gain] = this.rewards ?? [0, 0];
+      this.rewardOrDone = gain ? idle + gain * Math.max(Math.floor((prediction - idle) / gain + chance), 0) : prediction;
       this.score += prediction;
       return prediction;
     }
     const probability = sigmoid(prediction - Math.log(END_WEIGHT));
     this.over = prediction > 0;
-    if (this.end === "drawn") this.over = noise.uniform.reduce((sum, value) => sum + value, 0) % 1 < probability;
+    if (this.end === "drawn") this.over = chance < probability;
     this.rewardOrDone = this.over ? 1 : 0;
     this.score += 1;
     return probability;
