@@ -6,11 +6,12 @@ from scipy import special, stats
 
 from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
+from tests.helpers import ROOT
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_checked_controller
 from utils.dreams import baselines, open_loop, quality_table, recorded
 from utils.dreams.recorded import Recorded
-from utils.run import episodes
+from utils.run import config, episodes
 from utils.run.episodes import Series
 from utils.run.folder import RunFolder
 from utils.system.errors import UsageError
@@ -212,7 +213,8 @@ def test_an_end_in_a_window_is_predicted_as_a_probability(tmp_path):
     mu, done = rng.normal(0, 1, (steps, Z)).astype(np.float32), np.arange(steps) == steps - 1
     action = np.zeros((steps, 1), np.float32)
     series = Series(mu, np.zeros_like(mu), action, np.ones(steps, np.float32), done)
-    agent = SimpleNamespace(rnn=rnn, config=SimpleNamespace(seed=0), spec=SimpleNamespace(predicts="done"))
+    settings = config.load(ROOT / "config/doom_take_cover.yaml")
+    agent = SimpleNamespace(rnn=rnn, config=settings, spec=SimpleNamespace(predicts="done"))
     recorded = [Recorded(series, lambda: None)] * 3
     seen = open_loop.dream_windows(agent, recorded, burn_in=steps - 3, length=length)
     assert seen.start.tolist() == [steps - 3] * 3
