@@ -48,6 +48,10 @@ def test_overrides_and_extends(tmp_path):
         (["exploration_policy=drunk"], ["exploration_policy", "'drunk'", "wander"]),
         (["exp_name=../elsewhere"], ["exp_name"]),
         (["controller_num_worker=1", "controller_num_worker_trial=2"], ["population of at least 4"]),
+        (
+            ["env_name=WorldModels/TakeCover-v0", "exploration_policy=held", "controller_dream_reward=drawn"],
+            ["controller_dream_reward", "no idle_reward"],
+        ),
         (["nonsense"], ["'nonsense'", "key=value"]),
         (["z_size=[1"], ["z_size=[1", "not valid YAML"]),
     ],

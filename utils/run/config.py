@@ -143,7 +143,7 @@ class Config(BaseModel):
         if self.vae_batch_size > self.vae_shuffle_frames:
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
         if self.controller_dream_reward == "drawn" and None in (spec.idle_reward, spec.gain):
-            raise UsageError(f"controller_dream_reward: M of {self.env_name} reads no rewards; set it to mean")
+            raise UsageError(f"controller_dream_reward: {self.env_name} has no idle_reward and gain; set it to mean")
         if self.controller_patience and spec.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
