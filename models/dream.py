@@ -81,16 +81,15 @@ class DreamModel:
         uniform: the noise that chose z. The fraction of its sum is uniform as well, and independent of all but one of
             its numbers: it draws the end, or the reward that M reads. The reward returned is the predicted mean.
         """
-        chance = tf.math.floormod(tf.reduce_sum(uniform, axis=1), 1.0)
         if self.predicts == "reward":
             read = reward_or_logit
             if self.rewards:
                 idle, gain = self.rewards
-                read = idle + gain * tf.maximum(tf.floor((reward_or_logit - idle) / gain + chance), 0.0)
+                read = idle + gain * tf.maximum(tf.floor((reward_or_logit - idle) / gain + _chance(uniform)), 0.0)
             return DreamState(z, h, c, read), reward_or_logit, tf.zeros_like(reward_or_logit, tf.bool)
         done = reward_or_logit > 0
         if self.end == "drawn":
-            done = chance < end_probability(reward_or_logit)
+            done = _chance(uniform) < end_probability(reward_or_logit)
         return DreamState(z, h, c, tf.cast(done, tf.float32)), tf.ones_like(reward_or_logit), done
 
     def step(
@@ -99,3 +98,8 @@ class DreamModel:
     ) -> tuple[DreamState, tf.Tensor, tf.Tensor]:  # fmt: skip
         """`predict`, then `sample`."""
         return self.sample(self.predict(state, actions, mask), temperature, uniform, normal)
+
+
+def _chance(uniform: tf.Tensor) -> tf.Tensor:
+    """One uniform number for each dream, (batch,)."""
+    return tf.math.floormod(tf.reduce_sum(uniform, axis=1), 1.0)

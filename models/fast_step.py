@@ -140,15 +140,15 @@ class SingleStep:
         std = np.exp(0.5 * np.clip(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT))
         z = mu + std * np.float32(np.sqrt(temperature)) * normal
         prediction, details = outputs[-1:], Details(entropy.mean(keepdims=True), outputs[-1:])
-        read, chance = prediction, uniform.sum(axis=1) % 1
         if self._model.predicts == "reward":
+            read = prediction
             if self._model.rewards:
                 idle, gain = map(np.float32, self._model.rewards)
-                read = idle + gain * np.maximum(np.floor((prediction - idle) / gain + chance), 0)
+                read = idle + gain * np.maximum(np.floor((prediction - idle) / gain + uniform.sum(axis=1) % 1), 0)
             return DreamState(z, h, c, read), prediction, np.zeros(1, bool), details
         done = prediction > 0
         if self._model.end == "drawn":
-            done = chance < end_probabilities(prediction)
+            done = uniform.sum(axis=1) % 1 < end_probabilities(prediction)
         return DreamState(z, h, c, done.astype(np.float32)), np.ones(1, np.float32), done, details
 
 

@@ -58,7 +58,7 @@ def in_numpy(rnn, predicts, drawn, weights, bias, start, uniform, normal, temper
         else:
             score += 1
             odds = np.exp(outputs[-1]) / 10  # ends weigh ten times as much in training
-            if outputs[-1] > 0 if not drawn else uniform[t].sum() % 1 < odds / (1 + odds):
+            if uniform[t].sum() % 1 < odds / (1 + odds) if drawn else outputs[-1] > 0:
                 return score, t + 1
     return score, len(uniform)
 

@@ -83,5 +83,10 @@ class EnvironmentSpec:
     published_temperatures: tuple[PublishedTemperature, ...] = ()
 
     @property
+    def rewards(self) -> tuple[float, float] | None:
+        """The reward of a step that gains nothing, and a usual gain, if the environment has both."""
+        return None if self.idle_reward is None or self.gain is None else (self.idle_reward, self.gain)
+
+    @property
     def action_size(self) -> int:
         return len(self.activations)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.controller import Controller
 from utils.environments import get_spec
 from utils.run import yaml_file
+from utils.run.stages import Stages, sorted_stages
 from utils.run.steps import Step
 from utils.system import seeding
 from utils.system.errors import UsageError
@@ -23,23 +24,6 @@ from utils.system.files import user_path
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-
-def _stages(value: object) -> object:
-    """Checks a whole number, or whole numbers by the generation or iteration from which on they apply."""
-    stages = value if isinstance(value, dict) else {1: value}
-    if any(type(number) is not int or number < 1 for stage in stages.items() for number in stage):
-        raise ValueError("should be a whole number of at least 1, or some of them: {1: 4, 50: 16}")
-    if 1 not in stages:
-        raise ValueError("should say what holds from 1 on")
-    return value
-
-
-def _sorted_stages(stages: int | dict[int, int]) -> dict[int, int]:
-    return dict(sorted(stages.items())) if isinstance(stages, dict) else {1: stages}
-
-
-_Stages = Annotated[int | dict[int, int], PlainValidator(_stages)]
 
 
 def _setting(step: Step | None, fixed: bool = True, **bounds: Any) -> Any:
@@ -87,7 +71,7 @@ class Config(BaseModel):
     rnn_start: Literal["previous", "random"] = _setting(Step.RNN, default="previous")
     rnn_size: int = _setting(Step.RNN, ge=1, le=8192)
     rnn_num_mixture: int = _setting(Step.RNN, ge=1, le=100)
-    rnn_max_seq_len: _Stages = _setting(Step.RNN)
+    rnn_max_seq_len: Stages = _setting(Step.RNN)
     rnn_batch_size: int = _setting(Step.RNN, ge=1)
     rnn_num_steps: int = _setting(Step.RNN, fixed=False, ge=0)
     rnn_learning_rate: float = _setting(Step.RNN, gt=0, le=1)
@@ -115,7 +99,7 @@ class Config(BaseModel):
     controller_num_worker: int = _setting(Step.CONTROLLER, ge=1)
     controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
     controller_gpu: bool = _setting(Step.CONTROLLER, fixed=False, default=False)
-    controller_num_episode: _Stages = _setting(Step.CONTROLLER, fixed=False)
+    controller_num_episode: Stages = _setting(Step.CONTROLLER, fixed=False)
     controller_max_frames: int = _setting(Step.CONTROLLER, ge=1)
     controller_patience: int = _setting(Step.CONTROLLER, ge=0)
     controller_num_lane: int = _setting(Step.CONTROLLER, ge=1, le=1024)
@@ -142,7 +126,7 @@ class Config(BaseModel):
             )
         if self.vae_batch_size > self.vae_shuffle_frames:
             raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
-        if self.controller_dream_reward == "drawn" and None in (spec.idle_reward, spec.gain):
+        if self.controller_dream_reward == "drawn" and not spec.rewards:
             raise UsageError(f"controller_dream_reward: {self.env_name} has no idle_reward and gain; set it to mean")
         if self.controller_patience and spec.idle_reward is None:
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
@@ -164,10 +148,7 @@ class Config(BaseModel):
     @property
     def dream_rewards(self) -> tuple[float, float] | None:
         """The rewards that M reads in dreams, as `DreamModel` takes them."""
-        spec = get_spec(self.env_name)
-        if self.controller_dream_reward == "mean" or spec.idle_reward is None or spec.gain is None:
-            return None
-        return spec.idle_reward, spec.gain
+        return get_spec(self.env_name).rewards if self.controller_dream_reward == "drawn" else None
 
     @property
     def draw_seed(self) -> int:
@@ -204,12 +185,12 @@ class Config(BaseModel):
     @property
     def episode_stages(self) -> dict[int, int]:
         """`controller_num_episode` by the generation, counted from 1, from which on it applies. Sorted."""
-        return _sorted_stages(self.controller_num_episode)
+        return sorted_stages(self.controller_num_episode)
 
     @property
     def row_stages(self) -> dict[int, int]:
         """`rnn_max_seq_len` by the iteration, counted from 1, from which on it applies. Sorted."""
-        return _sorted_stages(self.rnn_max_seq_len)
+        return sorted_stages(self.rnn_max_seq_len)
 
     @property
     def num_episodes(self) -> int:

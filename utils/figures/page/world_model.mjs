@@ -129,6 +129,9 @@ export class Controller {
   }
 }
 
+/** One uniform number of a step's noise. */
+const chance = (noise) => noise.uniform.reduce((sum, value) => sum + value, 0) % 1;
+
 /** The dream: M in place of the environment. */
 export class Dream {
   /**
@@ -165,16 +168,18 @@ export class Dream {
     const prediction = memory.step(inputs, this.h, this.c, this.mask);
     memory.sample(temperature, noise.uniform, noise.normal, z);
     this.steps += 1;
-    const chance = noise.uniform.reduce((sum, value) => sum + value, 0) % 1;
     if (this.predicts === "reward") {
-      const [idle, gain] = this.rewards ?? [0, 0];
-      this.rewardOrDone = gain ? idle + gain * Math.max(Math.floor((prediction - idle) / gain + chance), 0) : prediction;
+      this.rewardOrDone = prediction;
+      if (this.rewards) {
+        const [idle, gain] = this.rewards;
+        this.rewardOrDone = idle + gain * Math.max(Math.floor((prediction - idle) / gain + chance(noise)), 0);
+      }
       this.score += prediction;
       return prediction;
     }
     const probability = sigmoid(prediction - Math.log(END_WEIGHT));
     this.over = prediction > 0;
-    if (this.end === "drawn") this.over = chance < probability;
+    if (this.end === "drawn") this.over = chance(noise) < probability;
     this.rewardOrDone = this.over ? 1 : 0;
     this.score += 1;
     return probability;
