@@ -37,7 +37,7 @@ def save_temperatures(
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("temperature of the dream")
     axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
-    axes.legend()
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     save(drawn, path)
 
 
