@@ -191,8 +191,8 @@ def test_games_end_with_whoever_played_them_even_if_killed():
     player = subprocess.Popen([sys.executable, "-c", play], cwd=ROOT, stdout=subprocess.PIPE)
     player.stdout.readline()
     (game,) = children(player.pid)
-    mapped = [line.split()[-1] for line in Path(f"/proc/{game}/maps").read_text().splitlines()]
-    shared = {Path(name) for name in mapped if name.startswith("/dev/shm/ViZDoom")}  # not those of tests beside this one
+    fields = [line.split() for line in Path(f"/proc/{game}/maps").read_text().splitlines()]
+    shared = {Path(field[5]) for field in fields if len(field) > 5 and field[5].startswith("/dev/shm/ViZDoom")}
     assert shared
     player.kill()
     player.wait()
