@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from utils.environments.spec import PublishedTemperature
-from utils.figures.style import FAINT, GREY, IN_THE_DREAM, OUTSIDE, figure, save
+from utils.figures.style import FAINT, GREY, IN_THE_DREAM, OUTSIDE, figure, legend_below, save
 from utils.run.summaries import EVALUATIONS
 
 _CURVES = (("dream", IN_THE_DREAM, "in the dream"), ("real", OUTSIDE, "in the real environment"))
@@ -37,7 +37,7 @@ def save_temperatures(
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("temperature of the dream")
     axes.set_ylabel(f"score, mean +- std of {episodes} episodes")
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(drawn, axes)
     save(drawn, path)
 
 
@@ -53,7 +53,7 @@ def save_settings(rows: list[dict], episodes: int, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(f"score, mean +- std of {episodes} episodes")
     axes.grid(alpha=0.3)
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(drawn, axes)
     save(drawn, path)
 
 
@@ -66,7 +66,7 @@ def save_iterations(rows: list[dict], curves: list[list[dict]], path: Path) -> N
         axes.set_title(f"{row['run']}: {row['episodes']} episodes", fontsize=10)
         axes.set_xlabel("generation")
     panels[0, 0].set_ylabel("score of an episode, mean +- std")
-    drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(drawn, panels[0, 0])
     save(drawn, path)
 
 
@@ -94,7 +94,7 @@ def save_rounds(rows: list[dict], curves: list[list[dict]], path: Path) -> None:
     axes.set_xlabel("minutes, all steps")
     axes.set_ylabel("score of an episode")
     axes.grid(alpha=0.3)
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(drawn, axes)
     save(drawn, path)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from utils.environments import get_spec
-from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, save
+from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, legend_below, save
 from utils.run.config import Config
 from utils.run.summaries import num_episodes
 
@@ -57,7 +57,7 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     by_cost.set_xlabel("core-hours of step 5's workers")
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
     drawn.suptitle(f"How C learned: {config.population} candidates x {num_episodes(config)} {limit}{where}")
-    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    legend_below(drawn, by_generation, fontsize=9)
     save(drawn, path)
 
 
@@ -83,7 +83,7 @@ def save_comparison(logs: dict[str, tuple[list[dict], int]], path: Path) -> None
     by_generation.set_ylabel("score of an episode")
     by_time.set_xlabel("minutes of step 5")
     drawn.suptitle("The mean of the population in real episodes, +- the standard error of each evaluation")
-    drawn.legend(*by_generation.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(drawn, by_generation)
     save(drawn, path)
 
 

@@ -13,6 +13,7 @@ from utils.system.files import atomic_write
 matplotlib.use("Agg")
 from matplotlib import font_manager
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 matplotlib.rcdefaults()  # ignores the user's matplotlibrc
@@ -28,6 +29,11 @@ DPI = 110
 def figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> tuple[Figure, np.ndarray]:
     """A matplotlib figure of that many inches and its axes, (rows, columns)."""
     return plt.subplots(rows, columns, figsize=(width, height), dpi=DPI, squeeze=False, layout="constrained", **kwargs)
+
+
+def legend_below(drawn: Figure, axes: Axes, **kwargs: Any) -> None:
+    """A legend of what `axes` show, below all axes of the figure, where it hides nothing."""
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, **kwargs)
 
 
 def save(drawn: "Figure | Sheet", path: Path) -> None:
