@@ -71,7 +71,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_intermixed_args(words)
     arguments.overrides = overrides
     arguments.rounds = len(arguments.files) if arguments.rounds is None else arguments.rounds
-    cli.check_at_least_1(arguments, "rounds", "workers")
+    cli.check_at_least(1, arguments, "rounds")
+    cli.check_at_least(0, arguments, "workers")
     return arguments
 
 

@@ -239,7 +239,8 @@ def _arguments() -> argparse.Namespace:
     for temperature in asked:
         if not 0 < temperature < math.inf:
             raise UsageError(f"temperature {temperature:g}: must be a number above 0")
-    cli.check_at_least_1(arguments, "windows", "driven", "episodes", "steps", "seeds", "workers")
+    cli.check_at_least(1, arguments, "windows", "driven", "episodes", "steps", "seeds")
+    cli.check_at_least(0, arguments, "workers")
     return arguments
 
 

@@ -76,8 +76,9 @@ def call_here(program: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def step_here(script: str, runs: Path, *overrides: str) -> subprocess.CompletedProcess:
-    """`step` in this process. Step 5 here only to be refused: its ranks are processes of their own."""
-    return call_here(script, "--config", str(TINY), f"runs_folder={runs}", *overrides)
+    """`step` in this process. Step 5 as well: without ranks."""
+    alone = ("--workers", "0") if script.startswith("05") else ()
+    return call_here(script, "--config", str(TINY), f"runs_folder={runs}", *alone, *overrides)
 
 
 def mounted(folder: str | Path, options: str) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import MPIEXEC, ROOT, TINY, call, children, command, run_ranks, step
-from utils.evolution.orchestrator import _refuse_unless_finite
+from tests.helpers import MPIEXEC, ROOT, TINY, children, command, run_ranks, step, step_here
+from utils.evolution.orchestrator import _refuse_unless_finite, _say_who_works
+from utils.run import config as configuration
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system import compute
@@ -82,16 +83,23 @@ def test_the_number_of_workers_changes_nothing(uninterrupted, evolved, copy_of_t
     reference = fitness(uninterrupted).splitlines()[:3]
     assert fitness(evolved).splitlines() == reference[:2]  # by one worker
     by_hand = copy_of_trained("by_hand")
-    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "5"))
+    done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "4"))
     assert done.returncode == 0, done.stderr
-    assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in done.stdout
-    assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in done.stdout
     assert fitness(by_hand).splitlines() == reference
+
+
+def test_workers_with_nothing_to_do_are_told_with_the_setting_that_would_keep_them_busy(capsys):
+    _say_who_works(4, configuration.load(TINY))
+    told = capsys.readouterr().out
+    assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in told
+    assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in told
+    _say_who_works(3, configuration.load(TINY))
+    assert not capsys.readouterr().out
 
 
 def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_stops(copy_of_trained):
     whole, halves = copy_of_trained("whole"), copy_of_trained("halves")
-    for runs, generations, workers in ((whole, 4, 2), (halves, 2, 1), (halves, 4, 1)):
+    for runs, generations, workers in ((whole, 4, 2), (halves, 2, 0), (halves, 4, 0)):
         settings = ("controller_environment=dream", f"controller_num_generation={generations}")
         done = step(SCRIPT, runs, *settings, "--workers", str(workers))
         assert done.returncode == 0, done.stderr
@@ -157,7 +165,7 @@ def test_any_process_may_be_killed_and_nothing_is_lost_or_done_twice(uninterrupt
     moments = random.Random(0)
     (runs / "tiny/controller/parts").mkdir(parents=True)
     (runs / "tiny/controller/parts/.1.000000_training_0000.json").write_text("half")  # of a process killed earlier
-    for victim, workers in (("worker", 2), ("orchestrator", 2), ("launcher", 1), ("mpiexec", 1), ("ctrl-c", 1)):
+    for victim, workers in (("worker", 2), ("orchestrator", 1), ("launcher", 1), ("mpiexec", 1), ("ctrl-c", 1)):
         process, pids = begin(runs, workers)
         time.sleep(moments.random() * 0.3)
         if victim == "ctrl-c":
@@ -174,7 +182,7 @@ def test_any_process_may_be_killed_and_nothing_is_lost_or_done_twice(uninterrupt
         elif victim in ("worker", "orchestrator"):
             assert code not in (0, None)
             assert f"rank {2 if victim == 'worker' else 0} (pid" in said
-    done = step(SCRIPT, runs, LONG, "--workers", "2")
+    done = step(SCRIPT, runs, LONG, "--workers", "0")
     assert done.returncode == 0, done.stderr
     assert fitness(runs) == fitness(uninterrupted)
 
@@ -196,7 +204,7 @@ def test_too_few_ranks_and_no_mpi_are_a_line(trained, tmp_path, copy_of_trained)
     )
     done = subprocess.run([sys.executable, "-c", nowhere], cwd=ROOT, capture_output=True, text=True)
     assert "no MPI" in done.stdout
-    assert call(SCRIPT, "--config", TINY, f"runs_folder={runs}", "--workers", "0").returncode == 2
+    assert step(SCRIPT, runs, "--workers", "-1").returncode == 2
 
 
 def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained, copy_of_trained):
@@ -207,7 +215,7 @@ def test_scores_that_are_no_numbers_are_refused_and_equal_ones_are_said(trained,
     runs = copy_of_trained()
     # So short that the reward of an episode cannot differ.
     settings = ("controller_max_frames=1", "controller_num_generation=24", "controller_eval_steps=100")
-    done = step(SCRIPT, runs, *settings, "controller_num_episode=1", "--workers", "1")
+    done = step_here(SCRIPT, runs, *settings, "controller_num_episode=1")
     assert done.returncode == 0, done.stderr
     assert "all candidates scored the same" in done.stdout
     with open(runs / "tiny/controller/log.csv", newline="") as file:

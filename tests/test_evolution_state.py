@@ -4,6 +4,7 @@ import numpy as np
 
 from tests.helpers import TINY
 from utils.agent.rollouts import Patience
+from utils.environments import get_spec
 from utils.evolution.state import EvolutionState, GenerationRng
 from utils.evolution.tasks import evaluation_tasks, generation_tasks
 from utils.run import config
@@ -38,7 +39,7 @@ def test_parts_are_fixed_by_the_configuration():
     assert [len(generation_tasks(grown, g, candidates)[0].jobs) for g in range(7)] == [4, 4, 4, 6, 6, 10, 10]
     evaluation = evaluation_tasks(c, candidates[0], "evaluation")
     assert sum(len(part.jobs) for part in evaluation) == 2
-    assert all(part.max_steps == 1000 for part in evaluation)
+    assert all(part.max_steps == get_spec(c.env_name).max_steps for part in evaluation)
     patient = config.load(TINY, ["controller_patience=20"])
     assert {part.patience for part in generation_tasks(patient, 4, candidates)} == {Patience(20, -0.1)}
     assert {

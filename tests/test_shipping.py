@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import TINY, call, call_here
+from tests.helpers import TINY, call_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_checked_controller, load_controller
 from utils.data.collect import collect
@@ -67,8 +67,8 @@ def test_a_shipped_agent_is_there_to_be_built_upon(evolved, tmp_path):
     )  # fmt: skip
     assert refused.returncode == 2
     assert "is a shipped agent, without the episodes" in refused.stderr
-    one = ("controller_dream_start=first", "controller_num_generation=1", "--workers", "1")
-    done = call("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
+    one = ("controller_dream_start=first", "controller_num_generation=1", "--workers", "0")
+    done = call_here("05_train_controller.py", "--config", str(copy.path / "config.yaml"), *settings, *one)
     assert done.returncode == 0, done.stderr
     assert "the last mean of the population, " in done.stdout
     assert "in 2 real episodes, which select nothing" in done.stdout

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from utils.agent.checkpoints import load_checked_controller
+from utils.evolution.alone import Alone
 from utils.evolution.log import EvolutionLog
 from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
@@ -26,7 +27,7 @@ from utils.system.progress import Progress
 class WorkerPool:
     """The workers, and which of them are free."""
 
-    def __init__(self, ranks: Ranks):
+    def __init__(self, ranks: Ranks | Alone):
         self._ranks = ranks
         self._free: list[int] = []
         self._ready_after: list[float] = []
@@ -42,7 +43,8 @@ class WorkerPool:
         self._ready_after.append(seconds)
         if len(self._ready_after) == len(self._ranks.workers):
             slowest = max(self._ready_after)
-            print(f"{len(self._ready_after)} workers, the last one ready after {slowest:.1f} s", flush=True)
+            count = len(self._ready_after)
+            print(f"{count} worker{'s' * (count > 1)}, the last one ready after {slowest:.1f} s", flush=True)
 
     def score(self, tasks: list[Task], finished: FinishedTasks, title: str) -> list[TaskResult]:
         """Hands each task that is not finished to the next free worker. Results in the order of the tasks.
@@ -82,7 +84,7 @@ class WorkerPool:
             left -= name == "stopped"
 
 
-def orchestrate(ranks: Ranks, config: Config, run: RunFolder) -> EvolutionState:
+def orchestrate(ranks: Ranks | Alone, config: Config, run: RunFolder) -> EvolutionState:
     """Evolves the controller for `controller_num_generation` generations. Returns the last state."""
     pool, log = WorkerPool(ranks), EvolutionLog(config, run)
     pool.wait_for_first()

@@ -232,8 +232,8 @@ class Ranks:
 def worker_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="N",
-        help=f"worker processes to start beside the orchestrator (the cores: {usable_cores()} here); "
-        "no effect on the results, nor under mpiexec or srun",
+        help=f"worker processes to start beside the orchestrator (the cores: {usable_cores()} here); 0: one process "
+        "does it all, without MPI; no effect on the results, nor under mpiexec or srun",
     )  # fmt: skip
     parser.add_argument(
         "--hosts", type=user_path, metavar="FILE",

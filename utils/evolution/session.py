@@ -4,7 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from utils.evolution import ranks as mpi
-from utils.evolution.worker import worker_loop
+from utils.evolution.alone import Alone
+from utils.evolution.worker import RolloutWorker, worker_loop
 from utils.run import cli, provenance
 from utils.run.config import Config
 from utils.run.folder import RunFolder, opened
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def evolve(parser: argparse.ArgumentParser) -> int:
     """Does step 5 for the command line. Inside MPI this process is one rank, otherwise it starts the ranks.
 
+    With `--workers 0` it does all the work itself.
+
     Returns the exit code. Raises `UsageError` for bad input, in the first rank only.
     """
     if inside_mpi():
@@ -29,12 +32,15 @@ def evolve(parser: argparse.ArgumentParser) -> int:
         return 0
     mpi_setup.refuse_copies()
     config, arguments = cli.configured(parser)
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UsageError(f"--workers {arguments.workers}: at least 1 is needed")
     hosts = mpi.read_hosts(arguments.hosts)
+    cli.check_at_least(1 if hosts else 0, arguments, "workers")
     workers = arguments.workers or sum(hosts.values()) or usable_cores()
     with opened(config, Step.CONTROLLER) as run:  # locked for the checks only, then by the orchestrator
         if _check(config, run, arguments.brief):
+            return 0
+        if arguments.workers == 0:
+            cli.announce(config, Step.CONTROLLER, parser.description, arguments.brief)
+            _orchestrate(Alone(RolloutWorker(config, run, gpu=config.controller_gpu)), config, run, arguments.brief)
             return 0
     return mpi.launch(workers, run.controller / "ranks.json", hosts)
 
@@ -68,11 +74,7 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
                 compute.start_tensorflow(threads=1)  # takes seconds, in which the workers start
-                from utils.evolution.orchestrator import orchestrate
-
-                with run.timed(Step.CONTROLLER):
-                    state = orchestrate(ranks, config, run)
-                cli.summarise(run, Step.CONTROLLER, _results(state, config, run), arguments.brief)
+                _orchestrate(ranks, config, run, arguments.brief)
 
             started = True
             ranks.abort_on_error(lead)
@@ -80,6 +82,14 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
         if not started:
             for rank in ranks.workers:
                 ranks.send(None, rank)
+
+
+def _orchestrate(ranks: mpi.Ranks | Alone, config: Config, run: RunFolder, brief: bool) -> None:
+    from utils.evolution.orchestrator import orchestrate
+
+    with run.timed(Step.CONTROLLER):
+        state = orchestrate(ranks, config, run)
+    cli.summarise(run, Step.CONTROLLER, _results(state, config, run), brief)
 
 
 def _check(config: Config, run: RunFolder, brief: bool) -> bool:

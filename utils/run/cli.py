@@ -60,15 +60,15 @@ def overrides_apart() -> tuple[list[str], list[str]]:
 
 def step_command(step: Step, config: str | Path, overrides: Sequence[str], workers: int | None = None) -> list[str]:
     """The words of a step's command, for `subprocess`. workers: of step 5. None for as many as it has cores."""
-    count = ["--workers", str(workers)] if step == Step.CONTROLLER and workers else []
+    count = ["--workers", str(workers)] if step == Step.CONTROLLER and workers is not None else []
     return [sys.executable, str(ROOT / step.script), "--config", str(config), *overrides, *count]
 
 
-def check_at_least_1(arguments: argparse.Namespace, *names: str) -> None:
-    """Raises `UsageError` if one of these options is given and below 1."""
+def check_at_least(least: int, arguments: argparse.Namespace, *names: str) -> None:
+    """Raises `UsageError` if one of these options is given and below `least`."""
     for name in names:
-        if (value := getattr(arguments, name, None)) is not None and value < 1:
-            raise UsageError(f"--{name} {value}: at least 1 is needed")
+        if (value := getattr(arguments, name, None)) is not None and value < least:
+            raise UsageError(f"--{name} {value}: at least {least} is needed")
 
 
 def _default_config() -> str:

@@ -81,12 +81,14 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: b
     with _silenced_stderr():
         import tensorflow as tf
 
-        if threads:
+        if _tensorflow_runs():
+            pass  # a later caller in one process takes the threads and devices there are
+        elif threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             if not gpu:
                 tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
-        elif rows and not _tensorflow_runs():  # a later caller in one process takes the threads there are
+        elif rows:
             parts = parts_at_once(rows)
             tf.config.threading.set_inter_op_parallelism_threads(parts)
             tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))

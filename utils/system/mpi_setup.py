@@ -34,7 +34,9 @@ def load() -> ModuleType:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = "; ".join(str(error).splitlines())
-        raise UsageError(f"no MPI: {reason}; run `pip install mpi4py mpich`, or see docs/cluster.md") from None
+        raise UsageError(
+            f"no MPI: {reason}; run `pip install mpi4py mpich`, see docs/cluster.md, or use --workers 0"
+        ) from None
     return MPI
 
 
@@ -119,7 +121,9 @@ def choose_mpiexec(environment: Mapping[str, str]) -> str:
     """The mpiexec of the library that the ranks will load. Raises `UsageError` if there is none."""
     MPI, found = load(), mpiexecs()
     if not found:
-        raise UsageError("no MPI: there is no mpiexec; run `pip install mpich`, or load your cluster's MPI module")
+        raise UsageError(
+            "no MPI: there is no mpiexec; run `pip install mpich`, load your cluster's MPI module, or use --workers 0"
+        )
     ours = MPI.get_vendor()[0] == "Open MPI"
     for mpiexec in found:
         kind = _kind(mpiexec)
