@@ -167,8 +167,8 @@ def test_mistakes_are_a_line(runs, trained, tmp_path):
 def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
     following = tmp_path / "next.yaml"
     following.write_text(
-        f"extends: {TINY}\nrollout_policy: controller\nparallel_processes: 1\nmax_trials: 1\nencoded_trials: 1\n"
-        "vae_num_epoch: 0\nrnn_num_steps: 2\ncontroller_start: zero\n"
+        f"extends: {TINY}\nrollout_policy: controller\nmax_trials: 1\nencoded_trials: 1\nvae_num_epoch: 0\n"
+        "rnn_num_steps: 2\ncontroller_start: zero\n"
     )
     short = ("controller_environment=dream", "controller_num_generation=2", "controller_eval_steps=1")
     overrides = (f"runs_folder={runs}", *short, "exp_name=alone")
@@ -185,7 +185,7 @@ def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
         assert told in done.stdout
     first, second = RunFolder(runs / "alone"), RunFolder(runs / "alone_2")
     config = second.read_config()
-    assert (config.num_episodes, config.num_encoded, config.previous_run) == (7, 1, str(first.path))
+    assert (config.num_episodes, config.num_encoded, config.previous_run) == (8, 2, str(first.path))
     with open(first.path / "rounds.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ["alone", "alone_2"]
