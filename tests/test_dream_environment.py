@@ -169,6 +169,7 @@ if __name__ == "__main__":
         env = gymnasium.make(ID, run="agents/tiny")
         obs = env.reset(seed=seed)[0].tolist()
         found["single"].append((obs, env.step(env.action_space.low)[1]))
+    found["pictures"] = "matplotlib" in sys.modules
     found["spawned"] = lived(vector(1, "spawn"))
     try:
         lived(vector(1))
@@ -212,6 +213,7 @@ def test_another_project_dreams_in_processes_of_its_own(run, tmp_path):
     np.testing.assert_allclose(found["forked"][1], rewards, atol=1e-4)
     np.testing.assert_allclose(found["spawned"][0], obs[:1], atol=1e-4)
     np.testing.assert_allclose(found["spawned"][1], rewards[:1], atol=1e-4)
+    assert not found["pictures"]  # Keras would import them, for a second
     # TensorFlow had run in the parent by then: forked from it, it would wait for ever.
     assert "forked from one in which" in found["refused"]
     assert 'gymnasium.make_vec("WorldModels/Dream-v0", num_envs=64, run=...)' in found["refused"]

@@ -1,6 +1,7 @@
 """Starts TensorFlow: quietly, with the given number of threads, whatever else the user has configured."""
 
 import contextlib
+import gc
 import importlib.util
 import os
 import platform
@@ -79,7 +80,8 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: b
     if importlib.util.find_spec("tensorflow") is None:
         raise UsageError("TensorFlow is missing: pip install -c constraints.txt -e '.[cpu]', or '.[gpu]' for NVIDIA's")
     with _silenced_stderr():
-        import tensorflow as tf
+        with _quick_import():
+            import tensorflow as tf
 
         if _tensorflow_runs():
             pass  # a later caller in one process takes the threads and devices there are
@@ -154,6 +156,27 @@ def _settle_keras() -> None:
         del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = os.devnull  # so that no keras.json is read or written
+
+
+@contextlib.contextmanager
+def _quick_import() -> Iterator[None]:
+    """Makes the import of TensorFlow, 5 s on a slow core, shorter.
+
+    Garbage collection would look again and again at many objects that all stay, and Keras imports matplotlib for pictures
+    of its own. A notebook may want those.
+    """
+    hidden = "matplotlib" if not {"IPython", "matplotlib"} & sys.modules.keys() else None
+    collects = gc.isenabled()
+    gc.disable()
+    if hidden:
+        sys.modules[hidden] = None  # type: ignore[assignment]  # Python's way to say that there is none
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[hidden]
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager
