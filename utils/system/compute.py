@@ -162,8 +162,8 @@ def _settle_keras() -> None:
 def _quick_import() -> Iterator[None]:
     """Makes the import of TensorFlow, 5 s on a slow core, shorter.
 
-    Garbage collection would look again and again at many objects that all stay, and Keras imports matplotlib for pictures
-    of its own. A notebook may want those.
+    Garbage collection would look again and again at many objects that all stay, and Keras imports matplotlib for
+    pictures of its own. A notebook may want those.
     """
     hidden = "matplotlib" if not {"IPython", "matplotlib"} & sys.modules.keys() else None
     collects = gc.isenabled()
