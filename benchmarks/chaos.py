@@ -1,6 +1,7 @@
 """Is anything lost when processes are killed? Kills steps 1 to 5 again and again, and compares what they made.
 
     python -m benchmarks.chaos /tmp/chaos --kills 50 --store
+    python -m benchmarks.chaos /tmp/chaos --kills 3 --steps 1 --config tests/tiny.yaml
 
 Each step runs once in peace, in RUNS/calm, and once in RUNS/killed, from the same results of the steps before. There a
 random process gets SIGKILL at a random moment: the script, one of its processes (an MPI rank, a process manager, a
@@ -162,6 +163,10 @@ def main() -> int:
     parser.add_argument(
         "--config", default=str(cli.ROOT / "config/quickstart.yaml"), metavar="FILE", help="(%(default)s)"
     )
+    parser.add_argument(
+        "--steps", type=int, nargs="+", choices=list(map(int, Step)), default=list(map(int, Step)), metavar="N",
+        help="that are killed (all)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of moments and victims (%(default)s)")
     cli.offer_overrides(parser, f"settings to change, after {' '.join(SMALL)} for config/quickstart.yaml")
     words, overrides = cli.overrides_apart()
@@ -174,7 +179,8 @@ def main() -> int:
     settings = ["--config", arguments.config, *small, *overrides]
     name = config.load(arguments.config, [*small, *overrides]).exp_name
     calm, killed = (RunFolder(arguments.runs / which / name) for which in ("calm", "killed"))
-    for step in Step:
+    tormented = sorted(set(arguments.steps))
+    for step in list(Step)[: tormented[-1]]:
         log = arguments.runs / f"{step.script}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
@@ -182,16 +188,17 @@ def main() -> int:
             raise UsageError(f"{step.script} failed in peace; {log} says why")
         seconds = time.monotonic() - began
         log.unlink()
-        kills = arguments.kills // len(Step) + (step <= arguments.kills % len(Step))
-        row = rows[step.script] = {"seconds_in_peace": round(seconds, 1)}
-        of_killed = [*settings, f"runs_folder={killed.path.parent}"]
-        while left := kills - sum(row.get(victim, 0) for victim in VICTIMS):  # it may be done before all kills
-            shutil.rmtree(killed.step_folder(step), ignore_errors=True)
-            for key, count in torment(step, of_killed, seconds, left, rng, log).items():
-                row[key] = row.get(key, 0) + count
-            compare(calm.step_folder(step), killed.step_folder(step), row)
-        print(f"{step.script:26} {row}", flush=True)
-        shutil.rmtree(killed.step_folder(step))  # later steps begin with the same bits
+        if step in tormented:
+            row = rows[step.script] = {"seconds_in_peace": round(seconds, 1)}
+            kills = len(range(tormented.index(step), arguments.kills, len(tormented)))
+            of_killed = [*settings, f"runs_folder={killed.path.parent}"]
+            while left := kills - sum(row.get(victim, 0) for victim in VICTIMS):  # it may be done before all kills
+                shutil.rmtree(killed.step_folder(step), ignore_errors=True)
+                for key, count in torment(step, of_killed, seconds, left, rng, log).items():
+                    row[key] = row.get(key, 0) + count
+                compare(calm.step_folder(step), killed.step_folder(step), row)
+            print(f"{step.script:26} {row}", flush=True)
+        shutil.rmtree(killed.step_folder(step), ignore_errors=True)  # later steps begin with the same bits
         shutil.copytree(calm.step_folder(step), killed.step_folder(step))
     wrong = [
         script for script, row in rows.items()

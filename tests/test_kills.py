@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import MPIEXEC, ROOT, TINY, children, command, step_here
+from tests.helpers import MPIEXEC, ROOT, TINY, call_here, children, command, step_here
 from utils.run import episodes
 from utils.run.episodes import Rollout
 
@@ -49,6 +49,13 @@ def test_encoding_goes_on_after_a_kill(copy_of_trained, trained):
     for path in sorted((trained / "tiny/series").glob("*.npz")):
         with np.load(path) as theirs, np.load(runs / "tiny/series" / path.name) as ours:
             np.testing.assert_allclose(ours["mu"], theirs["mu"], atol=1e-5)
+
+
+def test_random_kills_of_step_1_lose_nothing(tmp_path):
+    arguments = ("--kills", "3", "--steps", "1", "--config", TINY)
+    done = call_here("benchmarks.chaos", tmp_path, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 kills; nothing lost, nothing left behind" in done.stdout
 
 
 @pytest.mark.parametrize("victim", ["parent", "child", "children", "ctrl-c"])
