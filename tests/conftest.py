@@ -15,6 +15,9 @@ from tests.helpers import shared, step  # noqa: E402
 from utils.system import compute  # noqa: E402
 
 compute.start_tensorflow()
+import tensorflow  # noqa: E402
+
+tensorflow.config.list_logical_devices()  # it runs now: a step 5 in this process cannot leave the others one thread
 
 
 @pytest.fixture(scope="session")
