@@ -27,14 +27,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 from utils.evolution import single_thread_blas  # noqa: F401  isort: skip
-from utils.evolution import ranks
-from utils.evolution.session import evolve
+from utils.evolution.session import evolve, worker_option
 from utils.run import cli
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    ranks.worker_option(parser)
+    worker_option(parser)
     return evolve(parser)
 
 

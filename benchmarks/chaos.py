@@ -179,8 +179,8 @@ def main() -> int:
     settings = ["--config", arguments.config, *small, *overrides]
     name = config.load(arguments.config, [*small, *overrides]).exp_name
     calm, killed = (RunFolder(arguments.runs / which / name) for which in ("calm", "killed"))
-    tormented = sorted(set(arguments.steps))
-    for step in list(Step)[: tormented[-1]]:
+    killed_steps = sorted(set(arguments.steps))[: arguments.kills]
+    for step in list(Step)[: killed_steps[-1]]:
         log = arguments.runs / f"{step.script}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
@@ -188,9 +188,9 @@ def main() -> int:
             raise UsageError(f"{step.script} failed in peace; {log} says why")
         seconds = time.monotonic() - began
         log.unlink()
-        if step in tormented:
+        if step in killed_steps:
             row = rows[step.script] = {"seconds_in_peace": round(seconds, 1)}
-            kills = len(range(tormented.index(step), arguments.kills, len(tormented)))
+            kills = len(range(killed_steps.index(step), arguments.kills, len(killed_steps)))
             of_killed = [*settings, f"runs_folder={killed.path.parent}"]
             while left := kills - sum(row.get(victim, 0) for victim in VICTIMS):  # it may be done before all kills
                 shutil.rmtree(killed.step_folder(step), ignore_errors=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from utils.run.steps import Step
 from utils.system.files import locked
 
 ROOT = Path(__file__).parent.parent
@@ -77,8 +78,16 @@ def call_here(program: str, *arguments: str) -> subprocess.CompletedProcess:
 
 def step_here(script: str, runs: Path, *overrides: str) -> subprocess.CompletedProcess:
     """`step` in this process. Step 5 as well: without ranks."""
-    alone = ("--workers", "0") if script.startswith("05") else ()
+    alone = ("--workers", "0") if script == Step.CONTROLLER.script else ()
     return call_here(script, "--config", str(TINY), f"runs_folder={runs}", *alone, *overrides)
+
+
+def all_steps_here(runs: Path, *overrides: str) -> subprocess.CompletedProcess:
+    """All five steps in this process. Returns what became of the last."""
+    for each in Step:
+        done = step_here(each.script, runs, *overrides)
+        assert done.returncode == 0, done.stderr
+    return done
 
 
 def mounted(folder: str | Path, options: str) -> tuple[str, ...]:

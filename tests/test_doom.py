@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT, call_here, children, step_here
+from tests.helpers import ROOT, all_steps_here, call_here, children
 from utils.agent import evaluate
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import load_checked_controller
@@ -122,9 +122,6 @@ SETTINGS = (
 )  # fmt: skip
 
 
-SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
-
-
 def test_what_m_expects_of_the_end_is_sorted_by_what_came():
     probability = np.array([0.0005, 0.002, 0.6, 0.0005, 0.5, 0.0001])
     left = np.array([60, 10, 0, np.inf, 0, 55])
@@ -150,9 +147,7 @@ def test_the_area_under_the_roc_curve_counts_pairs():
 
 
 def test_the_same_five_steps_and_films_do_doom(tmp_path):
-    for script in SCRIPTS:
-        done = step_here(f"{script}.py", tmp_path, *SETTINGS)
-        assert done.returncode == 0, done.stderr
+    all_steps_here(tmp_path, *SETTINGS)
     folder = RunFolder(tmp_path / "doom")
     series = [episodes.load(path, Series) for path in folder.series_paths(folder.read_config())]
     lengths = [len(episode.done) for episode in series]

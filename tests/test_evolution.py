@@ -16,16 +16,13 @@ import numpy as np
 import pytest
 
 from tests.helpers import MPIEXEC, ROOT, TINY, children, command, run_ranks, step, step_here
-from utils.evolution.orchestrator import _refuse_unless_finite, _say_who_works
-from utils.run import config as configuration
+from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
 
 SCRIPT = "05_train_controller.py"
-
-
 LONG = "controller_num_generation=8"
 
 
@@ -86,15 +83,6 @@ def test_the_number_of_workers_changes_nothing(uninterrupted, evolved, copy_of_t
     done = step(SCRIPT, by_hand, "controller_num_generation=2", prefix=(MPIEXEC, "-n", "4"))
     assert done.returncode == 0, done.stderr
     assert fitness(by_hand).splitlines() == reference
-
-
-def test_workers_with_nothing_to_do_are_told_with_the_setting_that_would_keep_them_busy(capsys):
-    _say_who_works(4, configuration.load(TINY))
-    told = capsys.readouterr().out
-    assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in told
-    assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in told
-    _say_who_works(3, configuration.load(TINY))
-    assert not capsys.readouterr().out
 
 
 def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_stops(copy_of_trained):

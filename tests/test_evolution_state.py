@@ -5,6 +5,7 @@ import numpy as np
 from tests.helpers import TINY
 from utils.agent.rollouts import Patience
 from utils.environments import get_spec
+from utils.evolution.orchestrator import _say_who_works
 from utils.evolution.state import EvolutionState, GenerationRng
 from utils.evolution.tasks import evaluation_tasks, generation_tasks
 from utils.run import config
@@ -97,3 +98,12 @@ def test_another_seed_of_c_is_another_evolution_with_the_same_evaluations():
     assert not seeds[0] & seeds[1]
     evaluated = [evaluation_tasks(c, populations[0][0], "evaluation") for c in (first, second)]
     assert [task.jobs for task in evaluated[0]] == [task.jobs for task in evaluated[1]]
+
+
+def test_workers_with_nothing_to_do_are_told_with_the_setting_that_would_keep_them_busy(capsys):
+    _say_who_works(4, config.load(TINY))
+    told = capsys.readouterr().out
+    assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in told
+    assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in told
+    _say_who_works(3, config.load(TINY))
+    assert not capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import TINY, call_here, step_here
+from tests.helpers import TINY, all_steps_here, call_here, step_here
 from utils.agent.agent import Agent
 from utils.agent.checkpoints import build_rnn, load_checked_controller, load_controller, load_rnn
 from utils.agent.rollouts import Job
@@ -22,8 +22,6 @@ from utils.run.provenance import dreaming_runs, judging_run
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
-SCRIPTS = ("01_generate_data", "02_train_vae", "03_generate_rnn_data", "04_train_rnn", "05_train_controller")
-
 
 @pytest.fixture(scope="module")
 def runs(evolved, tmp_path_factory):
@@ -36,9 +34,7 @@ def settings(runs, *more):
 
 def test_a_second_iteration_goes_on_from_the_first(runs):
     short = ("controller_num_generation=1", "controller_environment=dream", "vae_num_epoch=1")
-    for script in SCRIPTS:
-        done = step_here(f"{script}.py", runs, *settings(runs, *short))
-        assert done.returncode == 0, done.stderr
+    done = all_steps_here(runs, *settings(runs, *short))
     first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
     assert "going on from" in done.stdout
     for index in range(6):
@@ -81,9 +77,7 @@ def test_another_c_learns_with_an_m_that_was_never_trained(evolved, tmp_path):
     refused = step_here("01_generate_data.py", runs, *mine, "controller_start=previous")
     assert refused.returncode == 2
     assert "has controller_inputs: ['z', 'h'], not ['z']" in refused.stderr
-    for script in SCRIPTS:
-        done = step_here(f"{script}.py", runs, *mine, "rnn_start=random")
-        assert done.returncode == 0, done.stderr
+    all_steps_here(runs, *mine, "rnn_start=random")
     first, second = RunFolder(runs / "tiny"), RunFolder(runs / "ablation")
     assert first.vae_weights.read_bytes() == second.vae_weights.read_bytes()
     assert [row["step"] for row in second.log(Step.RNN)] == [0]
@@ -104,9 +98,7 @@ def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both
     )  # fmt: skip
     judge = ("controller_judge_run=" + str(runs / "tiny"), "controller_judge_episode=5", "controller_eval_steps=1")
     again = ("controller_start=zero", "controller_num_rnn=2", "controller_dream_start=anywhere", *judge)
-    for script in SCRIPTS:
-        done = step_here(f"{script}.py", runs, *settings(runs, *more), *again)
-        assert done.returncode == 0, done.stderr
+    done = all_steps_here(runs, *settings(runs, *more), *again)
     first, second = RunFolder(runs / "tiny"), RunFolder(runs / "next")
     assert "going on from" not in done.stdout
     assert not second.earlier.exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import MPIEXEC, ROOT, command, mounted, run_ranks, step
-from utils.evolution import ranks
+from utils.evolution import ranks, session
 from utils.run.folder import same_arguments
 from utils.system import mpi_setup
 from utils.system.errors import UsageError
@@ -152,11 +152,11 @@ def test_a_proposed_command_has_what_that_script_takes(monkeypatch):
 def test_hosts_are_read_from_a_file(tmp_path):
     file = tmp_path / "hosts"
     file.write_text("# ours\nnode1:16\nnode2\n\nnode1:2  # once more\n")
-    assert ranks.read_hosts(file) == {"node1": 18, "node2": 1}
-    assert ranks.read_hosts(None) == {}
+    assert session.read_hosts(file) == {"node1": 18, "node2": 1}
+    assert session.read_hosts(None) == {}
     file.write_text("node1 slots=16\n")
     with pytest.raises(UsageError, match=r"hosts, line 1: 'node1 slots=16' is no host"):
-        ranks.read_hosts(file)
+        session.read_hosts(file)
 
 
 @pytest.mark.skipif(shutil.which("prterun") is None, reason="no Open MPI 5 in PATH")

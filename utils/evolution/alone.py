@@ -1,10 +1,8 @@
 """Step 5 in one process, without MPI."""
 
 from collections import deque
-from time import monotonic
 from typing import Any
 
-from utils.evolution.single_thread_blas import STARTED
 from utils.evolution.worker import RolloutWorker
 
 
@@ -15,14 +13,10 @@ class Alone:
 
     def __init__(self, worker: RolloutWorker):
         self._worker = worker
-        self._answers: deque[tuple[str, Any]] = deque([("ready", monotonic() - STARTED)])
+        self._answers: deque[tuple[str, Any]] = deque([worker.ready()])
 
-    def send(self, task: Any, rank: int) -> None:
-        """task: None to stop."""
-        if task is None:
-            self._worker.close()
-        self._answers.append(("stopped", None) if task is None else (task.name, self._worker.play(task)))
+    def send(self, message: Any, rank: int) -> None:
+        self._answers.append(self._worker.answer(message))
 
     def receive(self) -> tuple[int, Any]:
-        """As `Ranks.receive`."""
         return self.workers[0], self._answers.popleft()

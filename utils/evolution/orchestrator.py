@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from utils.agent.checkpoints import load_checked_controller
-from utils.evolution.alone import Alone
 from utils.evolution.log import EvolutionLog
-from utils.evolution.ranks import Ranks
 from utils.evolution.state import EvolutionState, FinishedTasks
-from utils.evolution.tasks import ScheduledTask, Task, TaskResult, evaluation_tasks, evaluations, generation_tasks
+from utils.evolution.tasks import (
+    Messenger,
+    ScheduledTask,
+    Task,
+    TaskResult,
+    evaluation_tasks,
+    evaluations,
+    generation_tasks,
+)
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
@@ -27,7 +33,7 @@ from utils.system.progress import Progress
 class WorkerPool:
     """The workers, and which of them are free."""
 
-    def __init__(self, ranks: Ranks | Alone):
+    def __init__(self, ranks: Messenger):
         self._ranks = ranks
         self._free: list[int] = []
         self._ready_after: list[float] = []
@@ -84,7 +90,7 @@ class WorkerPool:
             left -= name == "stopped"
 
 
-def orchestrate(ranks: Ranks | Alone, config: Config, run: RunFolder) -> EvolutionState:
+def orchestrate(ranks: Messenger, config: Config, run: RunFolder) -> EvolutionState:
     """Evolves the controller for `controller_num_generation` generations. Returns the last state."""
     pool, log = WorkerPool(ranks), EvolutionLog(config, run)
     pool.wait_for_first()

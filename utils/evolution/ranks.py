@@ -3,7 +3,6 @@
 MPICH's blocking receive keeps a core busy while it waits, so ranks poll for a message and sleep in between.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -20,8 +19,8 @@ from typing import IO, Any
 
 from utils.system import mpi_setup, shared_memory
 from utils.system.errors import UsageError
-from utils.system.files import disk_is_full, user_path
-from utils.system.processes import end_with_parent, usable_cores
+from utils.system.files import disk_is_full
+from utils.system.processes import end_with_parent
 
 POLL_SECONDS = 0.002
 START_SECONDS = 60.0  # within which all ranks must have started
@@ -227,28 +226,3 @@ class Ranks:
                 self.abort("the disk is full; free some space and run the same command again", code=2)
             traceback.print_exc()
             self.abort("failed with the error above")
-
-
-def worker_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=int, metavar="N",
-        help=f"worker processes to start beside the orchestrator (the cores: {usable_cores()} here); 0: one process "
-        "does it all, without MPI; no effect on the results, nor under mpiexec or srun",
-    )  # fmt: skip
-    parser.add_argument(
-        "--hosts", type=user_path, metavar="FILE",
-        help="start them on several hosts by ssh, which see the same files: a line `name:cores` for each host",
-    )  # fmt: skip
-
-
-def read_hosts(path: Path | None) -> dict[str, int]:
-    """How many ranks each host takes, by its name. Raises `UsageError` if a line of the file says something else."""
-    hosts: dict[str, int] = {}
-    for number, line in enumerate(path.read_text().splitlines() if path else (), 1):
-        if not (words := line.partition("#")[0].split()):
-            continue
-        name, _, count = words[0].partition(":")
-        if len(words) > 1 or not name or not (count or "1").isdecimal():
-            raise UsageError(f"{path}, line {number}: {line!r} is no host: a line looks like node1:16")
-        hosts[name] = hosts.get(name, 0) + int(count or 1)
-    return hosts

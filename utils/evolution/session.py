@@ -1,10 +1,12 @@
 """Runs step 5: starts the MPI ranks, or acts as one of them if MPI started this process."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.evolution import ranks as mpi
 from utils.evolution.alone import Alone
+from utils.evolution.tasks import Messenger
 from utils.evolution.worker import RolloutWorker, worker_loop
 from utils.run import cli, provenance
 from utils.run.config import Config
@@ -13,11 +15,36 @@ from utils.run.steps import Step
 from utils.run.summaries import of_controller
 from utils.system import compute, mpi_setup
 from utils.system.errors import UsageError
-from utils.system.files import write_json
+from utils.system.files import user_path, write_json
 from utils.system.processes import inside_mpi, usable_cores
 
 if TYPE_CHECKING:
     from utils.evolution.state import EvolutionState
+
+
+def worker_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, metavar="N",
+        help=f"worker processes to start beside the orchestrator (the cores: {usable_cores()} here); 0: one process "
+        "does it all, without MPI; no effect on the results, nor under mpiexec or srun",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hosts", type=user_path, metavar="FILE",
+        help="start them on several hosts by ssh, which see the same files: a line `name:cores` for each host",
+    )  # fmt: skip
+
+
+def read_hosts(path: Path | None) -> dict[str, int]:
+    """How many ranks each host takes, by its name. Raises `UsageError` if a line of the file says something else."""
+    hosts: dict[str, int] = {}
+    for number, line in enumerate(path.read_text().splitlines() if path else (), 1):
+        if not (words := line.partition("#")[0].split()):
+            continue
+        name, _, count = words[0].partition(":")
+        if len(words) > 1 or not name or not (count or "1").isdecimal():
+            raise UsageError(f"{path}, line {number}: {line!r} is no host: a line looks like node1:16")
+        hosts[name] = hosts.get(name, 0) + int(count or 1)
+    return hosts
 
 
 def evolve(parser: argparse.ArgumentParser) -> int:
@@ -32,7 +59,7 @@ def evolve(parser: argparse.ArgumentParser) -> int:
         return 0
     mpi_setup.refuse_copies()
     config, arguments = cli.configured(parser)
-    hosts = mpi.read_hosts(arguments.hosts)
+    hosts = read_hosts(arguments.hosts)
     cli.check_at_least(1 if hosts else 0, arguments, "workers")
     workers = arguments.workers or sum(hosts.values()) or usable_cores()
     with opened(config, Step.CONTROLLER) as run:  # locked for the checks only, then by the orchestrator
@@ -84,7 +111,7 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
                 ranks.send(None, rank)
 
 
-def _orchestrate(ranks: mpi.Ranks | Alone, config: Config, run: RunFolder, brief: bool) -> None:
+def _orchestrate(ranks: Messenger, config: Config, run: RunFolder, brief: bool) -> None:
     from utils.evolution.orchestrator import orchestrate
 
     with run.timed(Step.CONTROLLER):

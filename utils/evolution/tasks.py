@@ -6,7 +6,7 @@ batch on any worker, so that results are equal to the last digit.
 
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -41,6 +41,17 @@ class TaskResult:
     steps: list[int]
     seconds: float
     memory_mb: float = 0.0  # of the worker; 0 in files of an older version
+
+
+class Messenger(Protocol):
+    """What the orchestrator needs of its workers: `Ranks`, or something in their place."""
+
+    @property
+    def workers(self) -> range: ...
+
+    def send(self, message: Any, rank: int) -> None: ...
+
+    def receive(self) -> tuple[int, Any]: ...
 
 
 class ScheduledTask(NamedTuple):

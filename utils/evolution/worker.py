@@ -34,6 +34,17 @@ class RolloutWorker:
         self._policies: dict[int, AgentPolicy] = {}  # by the number of environments
         self._envs: list[gymnasium.Env] = []
 
+    def ready(self) -> tuple[str, float]:
+        """Its first message to the orchestrator."""
+        return "ready", time.monotonic() - STARTED
+
+    def answer(self, task: Task | None) -> tuple[str, TaskResult | None]:
+        """Its message to the orchestrator for a task, or for None: to stop."""
+        if task is None:
+            self.close()
+            return "stopped", None
+        return task.name, self.play(task)
+
     def play(self, task: Task) -> TaskResult:
         began = time.monotonic()
         outcomes = self._dream(task) if task.dreamed else self._drive(task)
@@ -70,12 +81,9 @@ class RolloutWorker:
 
 def worker_loop(ranks: Ranks, config: Config, run: RunFolder) -> None:
     worker = RolloutWorker(config, run, gpu=config.controller_gpu and ranks.first_worker_of_host)
-    ranks.send(("ready", time.monotonic() - STARTED), 0)
-    while True:
-        _, task = ranks.receive()
-        if task is None:
-            worker.close()
-            ranks.stop_beating()
-            ranks.send(("stopped", None), 0)
-            return
-        ranks.send((task.name, worker.play(task)), 0)
+    ranks.send(worker.ready(), 0)
+    while (task := ranks.receive()[1]) is not None:
+        ranks.send(worker.answer(task), 0)
+    stopped = worker.answer(None)
+    ranks.stop_beating()
+    ranks.send(stopped, 0)

@@ -83,17 +83,16 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: b
         with _quick_import():
             import tensorflow as tf
 
-        if _tensorflow_runs():
-            pass  # a later caller in one process takes the threads and devices there are
-        elif threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-            if not gpu:
-                tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
-        elif rows:
-            parts = parts_at_once(rows)
-            tf.config.threading.set_inter_op_parallelism_threads(parts)
-            tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))
+        if not _tensorflow_runs():  # a later caller in one process takes the threads and devices there are
+            if threads:
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(threads)
+                if not gpu:
+                    tf.config.set_visible_devices([], "GPU")  # one context a worker would fill it
+            elif rows:
+                parts = parts_at_once(rows)
+                tf.config.threading.set_inter_op_parallelism_threads(parts)
+                tf.config.threading.set_intra_op_parallelism_threads(max(usable_cores() // parts, 1))
         gpus = tf.config.get_visible_devices("GPU")
     if gpu and not gpus:
         raise UsageError(f"controller_gpu: TensorFlow finds no GPU on {platform.node()}; set it to false")
@@ -132,7 +131,7 @@ def parts_at_once(rows: int) -> int:
 def forget_notebook_backend() -> None:
     """Ignores matplotlib's backend of Jupyter or Colab in a shell there: it may not be installed in this environment.
 
-    Keras imports matplotlib, which would fail.
+    cma imports matplotlib, and Keras where it may (`_quick_import`), which would fail.
     """
     if "IPython" not in sys.modules:
         os.environ.pop("MPLBACKEND", None)
