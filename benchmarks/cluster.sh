@@ -336,22 +336,22 @@ part_slurm() {
     > "$WORK/out" 2>&1
   check "srun --mpi=pmi2 on four nodes: the same log" same_log "$runs"
 
-  # Until SIGTERM comes, 20 s before the limit of a minute or up to 60 s earlier, as Slurm looks once a minute; then the
+  # Until SIGTERM comes, 20 s before the limit of two minutes or up to 60 s earlier, as Slurm looks once a minute; then the
   # job asks to be queued again, which Slurm does some two minutes later.
   runs=$(fresh requeued)
   cat > "$WORK/requeued.sh" << END
 #!/bin/bash
-#SBATCH --nodes=1 --ntasks=1 --time=1 --requeue --open-mode=append --signal=B:TERM@20
+#SBATCH --nodes=1 --ntasks=1 --time=2 --requeue --open-mode=append --signal=B:TERM@20
 cd $ROOT
 trap 'kill -TERM \$pid; wait \$pid; scontrol requeue \$SLURM_JOB_ID; exit' TERM
-$PYTHON 05_train_controller.py ${CONFIG[*]} runs_folder=$runs controller_num_generation=40 --workers 2 &
+$PYTHON 05_train_controller.py ${CONFIG[*]} runs_folder=$runs controller_num_generation=120 --workers 2 &
 pid=\$!
 wait \$pid
 END
   job=$(slurm sbatch --parsable -o "$WORK/requeued.log" "$WORK/requeued.sh")
-  check "a job that reaches its time limit is done in the end" wait_for_job "$job" 1500
+  check "a job that reaches its time limit is done in the end" wait_for_job "$job" 1800
   say "          $(slurm scontrol show job "$job" | grep -o 'Restarts=[0-9]*')"
-  "$PYTHON" 05_train_controller.py "${CONFIG[@]}" "runs_folder=$(fresh whole)" controller_num_generation=40 --workers 2 \
+  "$PYTHON" 05_train_controller.py "${CONFIG[@]}" "runs_folder=$(fresh whole)" controller_num_generation=120 --workers 2 \
     > "$WORK/out" 2>&1
   check "its log is that of a run without a stop" cmp "$WORK/whole/tiny/controller/fitness.csv" \
     "$runs/tiny/controller/fitness.csv"
