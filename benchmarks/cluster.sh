@@ -356,8 +356,8 @@ END
   check "its log is that of a run without a stop" cmp "$WORK/whole/tiny/controller/fitness.csv" \
     "$runs/tiny/controller/fitness.csv"
 
-  slurm env SEEDS=0-3 RANKS=2 CORES=1 LIMIT=30 "PYTHON=$PYTHON" bash docs/pipeline.sbatch tests/tiny.yaml \
-    "runs_folder=$WORK/array" > "$WORK/out" 2>&1
+  slurm env SEEDS=0-3 RANKS=2 CORES=1 LIMIT=30 "PYTHON=$PYTHON" "SBATCH_OUTPUT=$WORK/slurm-%A_%a.log" \
+    bash docs/pipeline.sbatch tests/tiny.yaml "runs_folder=$WORK/array" > "$WORK/out" 2>&1
   job=$(tail -1 "$WORK/out" | grep -o '[0-9]*$')
   check "docs/pipeline.sbatch, an array of four seeds, is done" wait_for_job "$job" 900
   check "its four fitness logs are there and differ" test \
