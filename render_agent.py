@@ -100,30 +100,28 @@ def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
         report["random"] = _summary("random policy", jobs, random, spec.episode_noun)
     _save_report(report, arguments.json)
     if arguments.film:
-        median = _median(outcomes)
+        median = evaluate.median([outcome.score for outcome in outcomes])
         frames = evaluate.record_episode(agent, parameters, *how, Progress("film", "episodes"), median)
         dream = None
         if arguments.beside:
-            _, dreams = _dream(arguments, agent, run, parameters, which)
-            dream = _record_dream(arguments, agent, run, parameters, jobs[_median(dreams)].env_seed)
+            _dream(arguments, agent, run, parameters, which)
+            _, dream = _record_dream(arguments, agent, run, parameters)
         _save_film(frames, agent, arguments.film, f"{spec.episode_noun} {jobs[median].env_seed}", dream)
 
 
 def _score_in_dream(
     arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
 ) -> None:
-    report, outcomes = _dream(arguments, agent, run, parameters, which)
-    _save_report(report, arguments.json)
+    _save_report(_dream(arguments, agent, run, parameters, which), arguments.json)
     if arguments.film:
-        seed = arguments.seed + _median(outcomes)
-        frames = _record_dream(arguments, agent, run, parameters, seed)
+        seed, frames = _record_dream(arguments, agent, run, parameters)
         _save_film(frames, agent, arguments.film, f"dream {seed}")
 
 
 def _dream(
     arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
-) -> "tuple[dict, list[Outcome]]":
-    """The report and the outcomes of dreams, which it prints."""
+) -> dict:
+    """The report of dreams, which it prints."""
     from utils.agent.evaluate import evaluation_jobs
     from utils.dreams.evaluator import DreamEvaluator
 
@@ -133,21 +131,16 @@ def _dream(
     outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
     report = _report(run, which, f"dream at temperature {arguments.temperature:g}")
     report["agent"] = _summary("agent", jobs, outcomes, "dream")
-    return report, outcomes
+    return report
 
 
 def _record_dream(
-    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, seed: int
-) -> "list[Frame]":
-    """Every STEPS_PER_FRAME'th step of a dream, and its last one."""
-    from utils.agent.evaluate import STEPS_PER_FRAME
-    from utils.play.game import DreamPlay, Game
+    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray
+) -> "tuple[int, list[Frame]]":
+    from utils.dreams.filmed import record_median
 
-    play = DreamPlay(agent, run, parameters, arguments.temperature)
-    game, frames = Game(lambda: play, lambda: play, True, seed, arguments.steps), []
-    while not game.scores:
-        frames.append(game.step(np.zeros(agent.spec.action_size, np.float32))[0])
-    return frames[:-1:STEPS_PER_FRAME] + frames[-1:]
+    seeds = list(range(arguments.seed, arguments.seed + arguments.episodes))
+    return record_median(agent, run, parameters, arguments.temperature, seeds, arguments.steps)
 
 
 def _report(run: RunFolder, which: str, environment: str) -> dict:
@@ -173,12 +166,6 @@ def _save_report(report: dict, path: Path | None) -> None:
     if path:
         write_json(path, report)
         print(f"scores in {path}")
-
-
-def _median(outcomes: "list[Outcome]") -> int:
-    """The number of the episode with the median score."""
-    scores = [outcome.score for outcome in outcomes]
-    return sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2]
 
 
 def _save_film(

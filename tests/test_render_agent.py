@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.helpers import call_here
+from utils.agent.agent import Agent
+from utils.agent.checkpoints import load_controller
+from utils.dreams.filmed import record_median
+from utils.run.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,21 @@ def test_a_dream_beside_the_real_episode(run, tmp_path):
         picture = np.asarray(opened.convert("RGB"), float)
     left, right = picture[26:426, :400], picture[26:426, 416:]
     assert abs(left - right).mean() > 3  # not the same picture twice
+
+
+def test_the_filmed_dream_has_the_median_score_of_those_it_is_chosen_from(run):
+    folder, seeds = RunFolder(run), list(range(5))
+    config = folder.read_config()
+    agent, (parameters, _) = Agent(config, folder), load_controller(config, folder)
+    how = agent, folder, parameters, 1.0
+    alone = {seed: record_median(*how, [seed], 21)[1] for seed in seeds}
+    assert [len(frames) for frames in alone.values()] == [11] * 5
+    scores = {seed: frames[-1].score for seed, frames in alone.items()}
+    seed, frames = record_median(*how, seeds, 21)
+    assert seed == sorted(scores, key=scores.get)[2]
+    for frame, same in zip(frames, alone[seed], strict=True):  # so few steps are hardly rounded otherwise
+        assert (frame.step, frame.score) == (same.step, pytest.approx(same.score, abs=1e-3))
+        np.testing.assert_allclose(frame.action, same.action, atol=1e-3)
 
 
 def test_scores_are_the_same_each_time_and_beside_a_random_policy(run, tmp_path):

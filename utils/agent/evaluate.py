@@ -30,6 +30,11 @@ class Frame:
     note: str = ""  # what the window says: real or dream, who acts
 
 
+def median(scores: Sequence[float]) -> int:
+    """The number of the episode with the median score: a real one, the upper of two."""
+    return int(np.argsort(scores, kind="stable")[len(scores) // 2])
+
+
 def evaluation_jobs(seed: int, episodes: int) -> list[Job]:
     """Episodes of seeds `seed`, `seed` + 1, ...: the same ones for everybody."""
     return [Job(seed + i, integer(seed + i, "watching")) for i in range(episodes)]
