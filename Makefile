@@ -50,7 +50,7 @@ demo: $(VENV)/.installed
 	echo "in a browser    make pages, then open docs/dream/index.html"
 
 pages: $(VENV)/.installed
-	@mkdir -p docs/dream && echo '<!doctype html><meta charset="utf-8"><title>Dreams</title>' > docs/dream/index.html
+	@mkdir -p docs/dream && echo '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Dreams</title>' > docs/dream/index.html
 	@for agent in pretrained/*; do name=$$(basename "$$agent") && \
 	  $(VENV)/bin/python -m utils.figures "$$agent" dream_page && \
 	  mv "$$agent/dream.html" "docs/dream/$$name.html" && \

@@ -118,9 +118,7 @@ def _score_in_dream(
         _save_film(frames, agent, arguments.film, f"dream {seed}")
 
 
-def _dream(
-    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
-) -> dict:
+def _dream(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> dict:
     """The report of dreams, which it prints."""
     from utils.agent.evaluate import evaluation_jobs
     from utils.dreams.evaluator import DreamEvaluator

@@ -38,6 +38,10 @@ for (let t = 0; t < steps; t++) {
 return sum / steps / world.dream.z.length;
 """
 
+POINTER = """
+document.querySelector("#touch button[data-key=left]").dispatchEvent(new PointerEvent(arguments[0]));
+"""
+MIXTURE = "return document.getElementById('mixture').toDataURL()"
 COUNT_HIDDEN = """
 window.hidden = { times: 0, steps: 0 };
 document.addEventListener("visibilitychange", () => (hidden.times += document.hidden));
@@ -143,6 +147,21 @@ def test_the_page_dreams_in_a_browser(page, browser, tmp_path):
     assert body.get_attribute("data-hands") == "person"
     ActionChains(browser).send_keys("m").perform()
     until(lambda: body.get_attribute("data-hands") == "controller")
+    colors = browser.execute_script(
+        "const pixels = document.getElementById('picture').getContext('2d').getImageData(0, 0, 64, 64).data;"
+        "return new Set(new Uint32Array(pixels.buffer)).size"
+    )
+    assert colors > 100
+
+    # After the mouse was on the temperature, the arrow keys drive still.
+    ActionChains(browser).click(browser.find_element("css selector", "#temperature")).perform()
+    ActionChains(browser).key_down(Keys.ARROW_RIGHT).perform()
+    until(lambda: "steer 1.00" in " ".join(bars.text.split()))
+    ActionChains(browser).key_up(Keys.ARROW_RIGHT).perform()
+    browser.execute_script(POINTER, "pointerdown")  # a finger
+    until(lambda: "steer -1.00" in " ".join(bars.text.split()))
+    browser.execute_script(POINTER, "pointerup")
+    until(lambda: "steer 0.00" in " ".join(bars.text.split()))
 
     browser.execute_script(COUNT_HIDDEN)
     shown = browser.current_window_handle
@@ -156,6 +175,11 @@ def test_the_page_dreams_in_a_browser(page, browser, tmp_path):
     stopped = steps()
     time.sleep(0.3)
     assert steps() == stopped  # single steps pause it
+    before = browser.execute_script(MIXTURE)
+    dimension = browser.find_element("css selector", "#dimension")
+    dimension.clear()
+    dimension.send_keys("3")
+    assert browser.execute_script(MIXTURE) != before
 
     browser.set_window_size(390, 844)
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

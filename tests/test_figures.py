@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,12 @@ def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     assert {(run / "figures" / f"{name}.png").read_bytes() for name in FIGURES} <= embedded
     sections = re.findall(r'<h2 id="([^"]*)"', page)
     assert "2-v-learns-to-see" in sections
-    assert "<b>Figure 12-7</b>" in page
+    numbers = [int(number) for number in re.findall(r"<b>Figure 12-(\d+)", page)]
+    assert numbers[0] == 3  # the world model, above all steps
+    assert numbers[1:] == sorted(numbers[1:])  # as in the chapter
+    assert {*range(6, 14), 16, 17, 18} <= set(numbers)
+    alternatives = re.findall(r'<img [^>]*alt="([^"]*)"', page)
+    assert len(set(alternatives)) == len(alternatives) >= len(FIGURES)
     links = re.findall(r"(?:src|href)=\"(?!data:)([^\"]*)", page)
     assert links == [*(f"#{section}" for section in sections), "dream.html"]  # nothing from anywhere else
     assert "://" not in (run / "dream.html").read_text()
@@ -88,13 +94,34 @@ def test_each_figure_asks_for_what_it_shows_alone(evolved, tmp_path):
     done = draw(shipped, "--episodes", "2")
     assert done.returncode == 0, done.stderr
     # Nobody has what it learned from, and nothing of it is to be made again or deleted.
-    assert done.stdout.count("is a shipped agent, without the episodes") == len(FIGURES) - len(DRAWINGS) - 7
+    assert done.stdout.count("is a shipped agent, without the episodes") == len(FIGURES) - len(DRAWINGS) - 9
     assert "evolution: not drawn: " in done.stdout
     assert "first" not in done.stdout
     assert "delete" not in done.stdout
-    wants_no_rollouts = {"vae_losses", "rnn_losses", "prior", "learning_curve", "controller", "ways"}
+    wants_no_rollouts = {
+        "vae_losses", "rnn_losses", "prior", "learning_curve", "controller", "ways", "grid",
+        "traversal",
+    }  # fmt: skip
     assert {path.stem for path in (shipped / "figures").iterdir()} == wants_no_rollouts | DRAWINGS
     assert "5. C learns to act" in (shipped / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("grid", ("--dimensions", "4", "2")),
+        ("frames", ("--episode", "0")),
+        ("mixture", ("--dimension", "5")),
+        ("encoding", ("--start", "3")),
+    ],
+)
+def test_options_say_what_is_drawn(trained, tmp_path, name, options):
+    run = Path(shutil.copytree(trained / "tiny", tmp_path / "tiny"))
+    pictures = []
+    for given in ((), options, options):
+        assert draw(run, name, *given).returncode == 0
+        pictures.append((run / "figures" / f"{name}.png").read_bytes())
+    assert pictures[0] != pictures[1] == pictures[2]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def record_median(
     dreams = DreamBatch(run, len(seeds), temperature)
     for index, seed in enumerate(seeds):
         dreams.begin(index, seed)
-    alive, steps = np.ones(len(seeds), bool), []
+    alive = np.ones(len(seeds), bool)
+    steps: list[tuple[np.ndarray, ...]] = []
     while alive.any() and len(steps) < max_steps:
         z = np.array(dreams.z)
         action = agent.controller.act(parameters[None], dreams.features()[None]).numpy()[0]

@@ -4,12 +4,11 @@ import numpy as np
 
 from models.mdn_rnn import dropout_mask
 from models.vae import sample_z
+from utils.run import episodes
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
 from utils.system import seeding
-from utils.system.errors import UsageError
-from utils.system.files import UNREADABLE
 
 
 class InitialLatents:
@@ -17,17 +16,7 @@ class InitialLatents:
 
     def __init__(self, run: RunFolder, z_size: int):
         run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
-        try:
-            with np.load(run.starts, allow_pickle=False) as file:
-                self.mu, self.logvar = file["mu"], file["logvar"]
-        except UNREADABLE as error:
-            raise UsageError(f"{run.starts} is truncated, damaged or foreign ({error}); delete it") from None
-        for name, array in (("mu", self.mu), ("logvar", self.logvar)):
-            if array.shape != (len(self.mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
-                raise UsageError(
-                    f"{run.starts}: {name} is {array.dtype} {array.shape}, not finite float32 (episodes, {z_size}); "
-                    f"delete it and run `{run.command(Step.SERIES)}` again"
-                )
+        self.mu, self.logvar = episodes.load_latents(run.starts, z_size, run.command(Step.SERIES))
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """z of one of the frames, float32 (z_size,), drawn from its mu and logvar."""

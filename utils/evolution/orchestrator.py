@@ -29,6 +29,8 @@ from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
+KEPT_POPULATIONS = 60  # at most about so many, for a figure; of a longer evolution every second, third ...
+
 
 class WorkerPool:
     """The workers, and which of them are free."""
@@ -173,7 +175,7 @@ def _generation(
         "worker_seconds": round(sum(result.seconds for result in results), 3),
     }
     due = number % config.controller_eval_steps == 0 or number == config.controller_num_generation
-    if due or number == 1:
+    if number == 1 or number % -(-config.controller_num_generation // KEPT_POPULATIONS) == 0:
         log.write_generation(state, candidates, pool.schedule)
     for name in evaluations(config):
         if due:

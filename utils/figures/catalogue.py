@@ -24,6 +24,7 @@ class Figure(NamedTuple):
     step: Step | None  # whose work it shows, or of the whole run
     chapter: str  # figure numbers of the chapter; empty if none
     caption: str
+    alt: str  # what is to be seen, for who cannot see it
     save: Callable[[FigureInputs, Path], None]  # draws it to a path
 
 
@@ -87,11 +88,11 @@ def _in_dream(inputs: FigureInputs, path: Path) -> None:
 
 
 def _traversal(inputs: FigureInputs, path: Path) -> None:
-    vision.save_traversal(inputs.codec, *inputs.latents, path)
+    vision.save_traversal(inputs.codec, *inputs.seen_latents, path)
 
 
 def _grid(inputs: FigureInputs, path: Path) -> None:
-    vision.save_grid(inputs.codec, *inputs.latents, inputs.dimensions, path)
+    vision.save_grid(inputs.codec, *inputs.seen_latents, inputs.dimensions, path)
 
 
 def _prior(inputs: FigureInputs, path: Path) -> None:
@@ -102,7 +103,8 @@ def _mixture(inputs: FigureInputs, path: Path) -> None:
     dimension, predicts = inputs.dimension, inputs.spec.predicts
     if dimension is None:
         dimension = kl_per_dimension(inputs.series.mu, inputs.series.logvar).mean(axis=0).argmax()
-    memory.save_mixture(inputs.rnn, inputs.series, dimension, predicts, path)
+    held_out = "a held-out episode" if inputs.shows_held_out else f"episode {inputs.episode}"
+    memory.save_mixture(inputs.rnn, inputs.series, dimension, predicts, held_out, path)
 
 
 def _dream(inputs: FigureInputs, path: Path) -> None:
@@ -133,7 +135,7 @@ def _evolution(inputs: FigureInputs, path: Path) -> None:
 
 def _controller(inputs: FigureInputs, path: Path) -> None:
     parameters, which = inputs.controller
-    reads = control.Reads(inputs.dreamed.features.std(axis=0), inputs.telling)
+    reads = control.Reads(inputs.dreamed_features.std(axis=0), inputs.telling)
     control.save_weights(parameters, inputs.config.controller, inputs.spec, which, path, reads)
 
 
@@ -154,20 +156,39 @@ def _trajectories(inputs: FigureInputs, path: Path) -> None:
 
 FIGURES = {
     "architecture": Figure(
-        None, "12-3", "V sees, M remembers and predicts, C acts: the world model with its sizes.", _architecture
+        None,
+        "12-3",
+        "V sees, M remembers and predicts, C acts: the world model with its sizes.",
+        "Boxes and arrows: the environment gives V a frame; z goes to C and M, h from M to C, the action to the "
+        "environment and back to M.",
+        _architecture,
     ),
     "frames": Figure(
         Step.ROLLOUTS,
         "12-2, 12-5",
         "Forty frames of an episode, with actions and rewards. V and M learn from nothing else.",
+        "Forty frames in four rows, each with its number, a bar for each action and one for the reward.",
         _frames,
     ),
-    "vae_layers": Figure(Step.VAE, "12-6", "V layer by layer, with the parameters of each.", _vae_layers),
-    "vae_losses": Figure(Step.VAE, "", "How V learned. The dots are held-out frames.", _vae_losses),
+    "vae_layers": Figure(
+        Step.VAE,
+        "12-6",
+        "V layer by layer, with the parameters of each.",
+        "Boxes from the frame through four convolutions to mu and logvar, and from z back to a picture.",
+        _vae_layers,
+    ),
+    "vae_losses": Figure(
+        Step.VAE,
+        "",
+        "How V learned. The dots are held-out frames.",
+        "Two curves by iteration: the squared error of a frame, and its KL divergence.",
+        _vae_losses,
+    ),
     "reconstructions": Figure(
         Step.VAE,
         "12-7",
         "Held-out frames above their reconstructions from z. What is missing below, C will never see.",
+        "Twenty-four frames, each above its reconstruction, from the smallest squared error to the largest.",
         _reconstructions,
     ),
     "latent": Figure(
@@ -175,52 +196,115 @@ FIGURES = {
         "12-8",
         "V encodes one frame as a normal distribution for each number of z. A number with sigma 1 and mu 0 carries "
         "nothing.",
+        "A frame and seven reconstructions of it; below, mu with its sigma, and logvar, for each number of z.",
         _latent,
     ),
-    "grid": Figure(Step.VAE, "12-9", "Two numbers of z against each other, the others as they usually are.", _grid),
+    "grid": Figure(
+        Step.VAE,
+        "12-9",
+        "Two numbers of z against each other, the others as they usually are.",
+        "Nine by nine reconstructions: one number of z grows from left to right, another one from top to bottom.",
+        _grid,
+    ),
     "traversal": Figure(
         Step.VAE,
         "12-9",
         "What each number of z means: one changes, the others stay. The most telling ones come first.",
+        "A row of seven reconstructions for each telling number of z, with its seven values.",
         _traversal,
     ),
-    "prior": Figure(Step.VAE, "", "Reconstructions of random z. If they look real, dreams can look real.", _prior),
-    "encoding": Figure(Step.SERIES, "12-10", "One step of an episode as M gets it.", _encoding),
-    "rnn_layers": Figure(Step.RNN, "12-11", "M over three steps, with its sizes.", _rnn_layers),
-    "mixture_outputs": Figure(Step.RNN, "12-12", "What the numbers are that M predicts.", _mixture_outputs),
-    "rnn_losses": Figure(Step.RNN, "", "How M learned. The dots are held-out episodes.", _rnn_losses),
+    "prior": Figure(
+        Step.VAE,
+        "",
+        "Reconstructions of random z. If they look real, dreams can look real.",
+        "A grid of pictures that V draws from random numbers.",
+        _prior,
+    ),
+    "encoding": Figure(
+        Step.SERIES,
+        "12-10",
+        "One step of an episode as M gets it.",
+        "A frame; beside it its mu and logvar as bars, and the action, the reward and done as numbers.",
+        _encoding,
+    ),
+    "rnn_layers": Figure(
+        Step.RNN,
+        "12-11",
+        "M over three steps, with its sizes.",
+        "Three columns: z and action enter an LSTM, which hands h and c on, and a mixture of the next z comes out.",
+        _rnn_layers,
+    ),
+    "mixture_outputs": Figure(
+        Step.RNN,
+        "12-12",
+        "What the numbers are that M predicts.",
+        "The outputs of M as blocks: weights, mu and logvar of each number of z, and one number more.",
+        _mixture_outputs,
+    ),
+    "rnn_losses": Figure(
+        Step.RNN,
+        "",
+        "How M learned. The dots are held-out episodes.",
+        "Two curves by iteration: the negative log-likelihood of z, and the loss of the reward or of the end.",
+        _rnn_losses,
+    ),
     "mixture": Figure(
         Step.RNN,
         "12-12",
         "M's prediction of one number of z, a step ahead: a mixture of normal distributions, which can hold several "
         "futures at once.",
+        "By step: the predicted density as a blue band with the real values as dots on it, the weights of the "
+        "components, and the predicted reward or end beside the real one.",
         _mixture,
     ),
     "dream": Figure(
         Step.RNN,
         "",
         "Dreams from the first frame on: M is given the actions of the real episode, and no other frame.",
+        "Four rows of pictures by step: the real episode, and three dreams that drift away from it.",
         _dream,
-    ),
-    "in_environment": Figure(Step.CONTROLLER, "12-17", "How C learns in the real environment.", _in_environment),
-    "in_dream": Figure(Step.CONTROLLER, "12-18", "How C learns in M's dream.", _in_dream),
-    "learning_curve": Figure(
-        Step.CONTROLLER,
-        "12-16",
-        "How C learned, by generation and by cost. Published curves in grey.",
-        _learning_curve,
     ),
     "evolution": Figure(
         Step.CONTROLLER,
         "12-13 to 12-15",
         "CMA-ES at work: where the population went, how wide it was, and which worker scored which part of it.",
+        "A path of dots across a plane with clouds of candidates around it; the spread by generation; a bar for each "
+        "task of each worker.",
         _evolution,
+    ),
+    "learning_curve": Figure(
+        Step.CONTROLLER,
+        "12-16",
+        "How C learned, by generation and by cost. Published curves in grey.",
+        "Two panels of scores, by generation and by core-hours: a band for the candidates, dots for the evaluations.",
+        _learning_curve,
+    ),
+    "in_environment": Figure(
+        Step.CONTROLLER,
+        "12-17",
+        "How C learns in the real environment.",
+        "A loop of boxes: environment, V, C and M.",
+        _in_environment,
+    ),
+    "in_dream": Figure(
+        Step.CONTROLLER,
+        "12-18",
+        "How C learns in M's dream.",
+        "A loop of boxes without the environment and V: M, a draw of the next z, and C.",
+        _in_dream,
     ),
     "controller": Figure(
         Step.CONTROLLER,
         "",
         "All weights of C, times the spread of what they weigh: where its actions come from.",
+        "A block of squares for each action and input: violet pushes the action up, orange down, white does nothing.",
         _controller,
     ),
-    "ways": Figure(Step.CONTROLLER, "", "Where the agent goes, and where it fails.", _trajectories),
+    "ways": Figure(
+        Step.CONTROLLER,
+        "",
+        "Where the agent goes, and where it fails.",
+        "A small map for each episode with the way that the agent took, the lowest score first.",
+        _trajectories,
+    ),
 }

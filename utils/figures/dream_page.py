@@ -18,6 +18,7 @@ from models.vae import VAE
 from utils.dreams.noise import InitialLatents
 from utils.environments.spec import EnvironmentSpec
 from utils.figures.inputs import FigureInputs
+from utils.figures.vision import telling_dimensions
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write
 
@@ -72,7 +73,7 @@ def save_dream_page(inputs: FigureInputs, path: Path) -> None:
         "lowestAction": controller.lowest_action.tolist(), "keyboard": _keyboard(spec),
         "temperature": config.controller_temperature, "dropout": config.controller_dream_dropout,
         "maxSteps": spec.max_steps, "stepsPerSecond": spec.steps_per_second,
-        "telling": inputs.telling.tolist(),
+        "telling": inputs.telling.tolist(), "numTelling": len(telling_dimensions(inputs.kl)),
     }  # fmt: skip
     page = _page(header, weights)
     if len(page) > LARGEST:

@@ -50,7 +50,10 @@ def save_evolution(
         plane.annotate(name, place, xytext=(8, 8), textcoords="offset points", fontsize=9)
     plane.set_xlabel(f"main direction of the means ({share[0]:.0%} of their variance)")
     plane.set_ylabel(f"second direction ({share[1]:.0%})")
-    plane.set_title("the mean of each generation; candidates of some generations")
+    numbers = sorted(populations)
+    every = max(np.diff(numbers), default=1)
+    of = "its candidates" if every == 1 else f"the candidates of every {every}th"
+    plane.set_title(f"the mean of each generation, and {of}")
     drawn.colorbar(dots, ax=plane, label="generation")
 
     spread.plot(generations, [row["rms_stdev"] for row in rows], color=BLUE, label="of a parameter (root mean square)")

@@ -2,7 +2,6 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,24 +11,16 @@ from utils.agent.agent import Agent
 from utils.agent.checkpoints import build_rnn, load_controller, load_rnn, load_vae, new_vae
 from utils.data.encode import to_series
 from utils.dreams.batch import DreamBatch
-from utils.dreams.noise import InitialLatents
 from utils.environments import get_spec
 from utils.run import episodes
 from utils.run.episodes import Rollout, Series
-from utils.run.folder import RunFolder
+from utils.run.folder import RunFolder, command
 from utils.run.provenance import check_agent, check_rnn
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 
 MAX_FRAMES = 1000  # held-out frames for figures of V
 DREAMED_STEPS = 500
-
-
-class Dreamed(NamedTuple):
-    """What C read in dreams of the run, float32 (DREAMED_STEPS, ...)."""
-
-    z: np.ndarray  # (steps, z_size)
-    features: np.ndarray  # (steps, num_features)
 
 
 class FigureInputs:
@@ -49,7 +40,7 @@ class FigureInputs:
         self.run, self.config = run, run.read_config()
         self.spec = get_spec(self.config.env_name)
         self.num_episodes, self.dimension, self.dimensions = num_episodes, dimension, dimensions
-        self._episode, self.start = episode, start
+        self.episode, self.start = episode, start
 
     @cached_property
     def codec(self) -> FrameCodec:
@@ -92,11 +83,16 @@ class FigureInputs:
     def rollout(self) -> Rollout:
         """The episode that the figures show."""
         held_out = self._held_out_paths
-        if self._episode is None:
+        if self.episode is None:
             return episodes.load(episodes.most_rewarded(held_out, Rollout), Rollout, self.config)
-        if not 0 <= self._episode < self.config.num_episodes:
-            raise UsageError(f"--episode {self._episode}: 0 to {self.config.num_episodes - 1} are there")
-        return episodes.load(self.run.rollout(self._episode), Rollout, self.config)
+        if not 0 <= self.episode < self.config.num_episodes:
+            raise UsageError(f"--episode {self.episode}: 0 to {self.config.num_episodes - 1} are there")
+        return episodes.load(self.run.rollout(self.episode), Rollout, self.config)
+
+    @property
+    def shows_held_out(self) -> bool:
+        """Whether V and M never learned from `rollout`."""
+        return self.episode is None or self.run.rollout(self.episode) in self._held_out_paths
 
     @cached_property
     def series(self) -> Series:
@@ -106,11 +102,11 @@ class FigureInputs:
     @cached_property
     def held_out_frames(self) -> np.ndarray:
         """uint8 (n, 64, 64, 3), evenly from all held-out episodes."""
-        return episodes.spread_frames(self._held_out_paths, MAX_FRAMES)
+        return episodes.spread_steps(self._held_out_paths, Rollout, ("obs",), MAX_FRAMES)[0]
 
     @cached_property
-    def dreamed(self) -> Dreamed:
-        """C in dreams, one after the other. A shipped agent can have them too.
+    def dreamed_features(self) -> np.ndarray:
+        """What C reads in dreams, one after the other, float32 (DREAMED_STEPS, num_features).
 
         Raises `UsageError` if C was trained with another V or M.
         """
@@ -121,25 +117,32 @@ class FigureInputs:
         steps = []
         for _ in range(DREAMED_STEPS):
             features = dreams.features()
-            steps.append((dreams.z[0].copy(), features[0]))
+            steps.append(features[0])
             action = controller.act(parameters[None], features[None])[0]
             if dreams.step(np.asarray(action))[1][0]:
                 seed += 1
                 dreams.begin(0, seed)
-        return Dreamed(*map(np.stack, zip(*steps)))
+        return np.stack(steps)
 
     @cached_property
     def telling(self) -> np.ndarray:
-        """The numbers of z, int (z_size,), the most telling one first: by the KL divergence of `seen_latents`."""
-        return np.argsort(-kl_per_dimension(*self.seen_latents).mean(axis=0))
+        """The numbers of z, int (z_size,), the most telling one first: by `kl`."""
+        return np.argsort(-self.kl)
+
+    @cached_property
+    def kl(self) -> np.ndarray:
+        """What each number of z tells of `seen_latents`, nats a frame, float32 (z_size,)."""
+        return kl_per_dimension(*self.seen_latents).mean(axis=0)
 
     @cached_property
     def seen_latents(self) -> tuple[np.ndarray, np.ndarray]:
-        """`latents`, or, of a shipped agent, z of dreams with the spread of their starts. float32 (n, z_size) each."""
+        """`latents`, or those that a shipped agent came with. float32 (n, z_size) each."""
         if self.run.has_rollouts():
             return self.latents
-        z, logvar = self.dreamed.z, InitialLatents(self.run, self.config.z_size).logvar.mean(axis=0)
-        return z, np.broadcast_to(logvar, z.shape)
+        again = command("-m", "utils.run.export", "RUN", self.run.path)
+        if not self.run.held_out.exists():
+            raise UsageError(f"{self.run.held_out} is missing: export the agent again, `{again}`")
+        return episodes.load_latents(self.run.held_out, self.config.z_size, again)
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:

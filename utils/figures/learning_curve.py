@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from utils.environments import get_spec
 from utils.figures.style import CANDIDATES, GREY, IN_THE_DREAM, OUTSIDE, figure, legend_below, save
 from utils.run.config import Config
 from utils.run.summaries import num_episodes
 
+_plain = FuncFormatter(lambda x, _: f"{x:g}")
 PUBLISHED = ("#aaaaaa", "#555555")
 
 
@@ -52,13 +54,29 @@ def save_learning_curve(rows: list[dict], config: Config, path: Path, earlier: l
     by_generation.set_ylabel("score of an episode")
     by_generation.xaxis.set_major_locator(MaxNLocator(integer=True))
     by_cost.set_xscale("log")
-    if published:  # many decades: only their labels fit
-        by_cost.xaxis.set_minor_formatter(NullFormatter())
+    _leave_out_what_is_far(by_cost, core_hours, published)
     by_cost.set_xlabel("core-hours of step 5's workers")
     where = f" dreamed at temperature {config.controller_temperature:g}" if dreamed else ""
     drawn.suptitle(f"How C learned: {config.population} candidates x {num_episodes(config)} {limit}{where}")
     legend_below(drawn, by_generation, fontsize=9)
     save(drawn, path)
+
+
+def _leave_out_what_is_far(by_cost: Axes, core_hours: np.ndarray, published: list[tuple[str, np.ndarray]]) -> None:
+    """Published curves that end more than a decade to the right are told in a line: a short run needs the width."""
+    if not len(core_hours):
+        return
+    far = [(label, points) for label, points in published if points[1, -1] > 10 * core_hours[-1]]
+    lines = [f"{label}: {points[2, -1]:.0f} after {points[1, -1]:,.0f} core-hours" for label, points in far]
+    if far:
+        by_cost.set_xlim(core_hours[0] / 1.5, core_hours[-1] * 1.5)
+        text = "further to the right, published:\n" + "\n".join(lines)
+        by_cost.text(0.98, 0.02, text, transform=by_cost.transAxes, ha="right", va="bottom", fontsize=8, color=GREY)
+    by_cost.xaxis.set_major_formatter(_plain)
+    few_decades = np.ptp(np.log10(by_cost.get_xlim())) < 2
+    if few_decades:
+        by_cost.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    by_cost.xaxis.set_minor_formatter(_plain if few_decades else NullFormatter())
 
 
 def save_comparison(logs: dict[str, tuple[list[dict], int]], path: Path) -> None:

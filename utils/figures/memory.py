@@ -8,10 +8,11 @@ import tensorflow as tf
 from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN, end_probability
 from models.vae import FrameCodec, sample_z
-from utils.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
+from utils.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, Sheet, figure, save
 from utils.run.episodes import Series
 
 FIRST, STEPS = 40, 160  # of an episode: where the mixture is shown, for how long
+COMPONENTS = (SKY, GREEN, PURPLE, BLUE, GREY)
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 0.98), "ncols": 2, "frameon": False}  # a legend that hides nothing
 DREAMS, COLUMNS, SIDE = 3, 11, 128
 
@@ -22,9 +23,12 @@ def drawn_z(series: Series) -> np.ndarray:
     return np.asarray(sample_z(series.mu, series.logvar, rng.standard_normal(series.mu.shape, np.float32)))
 
 
-def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, path: Path) -> None:
-    """For some steps of an episode: the predicted density of one dimension of the next z, the weights of the mixture's
-    components, and the predicted reward or end (`predicts`)."""
+def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, which: str, path: Path) -> None:
+    """For some steps of an episode: the predicted density of one dimension of the next z and the components of the
+    mixture, their weights, and the predicted reward or end (`predicts`).
+
+    which: the episode, in words.
+    """
     z = drawn_z(series)
     reward_or_done = getattr(series, predicts).astype(np.float32)
     before = np.r_[np.float32(0), reward_or_done[:-1]]
@@ -52,12 +56,18 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     density.plot(steps + 1, real, ".", ms=5, color=ORANGE, label="real z")
     density.plot(steps + 1, series.mu[steps + 1, dimension], lw=1, color=INK, label="its mean, mu")
     density.set_ylabel(f"z {dimension}")
-    density.legend(**ABOVE)
-    colors = (BLUE, ORANGE, GREEN, PURPLE, SKY)
     order = np.argsort(-np.exp(logpi).mean(axis=0))
-    weights.stackplot(steps + 1, np.exp(logpi[:, order]).T, colors=[colors[i % 5] for i in range(len(order))], lw=0)
+    colors = [COMPONENTS[i % len(COMPONENTS)] for i in range(len(order))]
+    for component, color in zip(order, colors):
+        at, size = likely[:, component], 60 * np.exp(logpi[:, component])
+        density.scatter(steps[at] + 1, mu[at, component], s=size[at], color=color, marker="_", lw=1.2, zorder=3)
+    density.scatter([], [], s=30, color=GREEN, marker="_", label="mean of each component, coloured as below")
+    density.legend(**ABOVE | {"ncols": 3})
+    names = [f"component {number}" for number in range(1, len(order) + 1)]
+    weights.stackplot(steps + 1, np.exp(logpi[:, order]).T, colors=colors, labels=names, lw=0)
     weights.set_ylim(0, 1)
     weights.set_ylabel(f"weights of the\n{len(order)} components")
+    weights.legend(**ABOVE | {"ncols": len(order)}, fontsize=8, handlelength=1)
     if predicts == "reward":
         prediction_axes.plot(steps + 1, reward_or_done[steps], lw=1, color=INK, label="real reward")
         prediction_axes.plot(steps + 1, prediction.numpy()[steps], lw=1.4, color=BLUE, label="predicted reward")
@@ -74,7 +84,7 @@ def save_mixture(rnn: MDNRNN, series: Series, dimension: int, predicts: str, pat
     prediction_axes.set_xlim(steps[0] + 0.5, steps[-1] + 1.5)
     for axes in (density, prediction_axes):
         axes.grid(alpha=0.3)
-    drawn.suptitle("M's prediction of a dimension of z, one step ahead, in a held-out episode")
+    drawn.suptitle(f"M's prediction of a dimension of z, one step ahead, in {which}")
     save(drawn, path)
 
 
@@ -101,6 +111,11 @@ def dreams_from(
     return np.stack(lived, axis=1), np.cumsum(rewards, axis=0).T
 
 
+def _score_and_reward(scores: np.ndarray, step: int) -> str:
+    """scores: until each step."""
+    return f"{scores[step]:.0f} ({scores[step] - scores[step - 1]:+.1f})" if step else "0"
+
+
 def save_dream_comparison(
     codec: FrameCodec, model: DreamModel, series: Series, obs: np.ndarray | None, temperature: float, path: Path
 ) -> None:
@@ -116,7 +131,7 @@ def save_dream_comparison(
         2 * Sheet.MARGIN + 76 + len(times) * (SIDE + Sheet.GAP),
         Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
         "An episode, and dreams from its first frame. M is given the same actions and nothing else "
-        f"(temperature {temperature:g}). On each frame: the score until then",
+        f"(temperature {temperature:g}). On each frame: the score until then, and the reward of its step",
     )
 
     for row in range(DREAMS + 1):
@@ -128,10 +143,10 @@ def save_dream_comparison(
             if row == 0:
                 sheet.text(x, Sheet.TITLE, f"step {t}")
                 sheet.paste(x, y, obs[t] if obs is not None else codec.decode(series.mu[t][None])[0], SIDE)
-                sheet.label(x, y, f"{real_scores[t]:.0f}")
+                sheet.label(x, y, _score_and_reward(real_scores, t))
             elif np.isfinite(lived[row - 1, t]).all():
                 sheet.paste(x, y, codec.decode(lived[row - 1, t][None])[0], SIDE)
-                sheet.label(x, y, f"{scores[row - 1, t]:.0f}")
+                sheet.label(x, y, _score_and_reward(scores[row - 1], t))
             else:
                 sheet.text(x + SIDE // 2, y + SIDE // 2, f"ended at {scores[row - 1, t]:.0f}", anchor="mm")
     save(sheet, path)

@@ -167,16 +167,35 @@ def _settings(config: Config, step: Step | None) -> str:
 
 def _dreams(run: RunFolder) -> list[str]:
     """The results of `study_dream.py`."""
-    captions = {
-        "quality": "Windows of held-out episodes, and M's dreams from the same beginning.",
-        "driven": "The same for episodes that C played.",
-        "ends": "What M expects of the end, and what followed, in held-out episodes.",
-        "settings": "Scores of controllers that learned with other settings of step 5.",
-        "temperatures": "Scores in dreams of several temperatures and in the real environment.",
-        "iterations": "Scores in the dream and in the real environment, run after run.",
+    table = {
+        "quality": (
+            "Windows of held-out episodes, and M's dreams from the same beginning.",
+            "Curves by step: how far dreams and simple guesses lie from what was real.",
+        ),
+        "driven": ("The same for episodes that C played.", "Curves by step, as before."),
+        "ends": (
+            "What M expects of the end, and what followed, in held-out episodes.",
+            "Panels: P(done) in the last steps before a death, how often deaths follow it, and the lengths of lives.",
+        ),
+        "settings": (
+            "Scores of controllers that learned with other settings of step 5.",
+            "A pair of dots with error bars for each setting: in the dream and outside.",
+        ),
+        "temperatures": (
+            "Scores in dreams of several temperatures and in the real environment.",
+            "Two curves by temperature: in the dream and outside.",
+        ),
+        "iterations": (
+            "Scores in the dream and in the real environment, run after run.",
+            "Two curves, by run and by minute: in the dream and outside.",
+        ),
     }
-    files = {run.path / "dream" / f"{name}.png": caption for name, caption in captions.items()}
-    return [_picture(path, caption) for path, caption in files.items() if path.exists()]
+    numbers = {"temperatures": "12-19"}
+    return [
+        _picture(path, caption, alt, numbers.get(name, ""))
+        for name, (caption, alt) in table.items()
+        if (path := run.path / "dream" / f"{name}.png").exists()
+    ]
 
 
 def _film(run: RunFolder) -> list[str]:
@@ -185,7 +204,8 @@ def _film(run: RunFolder) -> list[str]:
     if not films:
         return []
     newest = max(films, key=lambda path: path.stat().st_mtime)
-    return [_picture(newest, "The agent, what V sees, and its reconstruction.")]
+    seen = "A moving picture of one episode, with bars for the actions and the reward below it."
+    return [_picture(newest, "The agent, what V sees, and its reconstruction.", seen)]
 
 
 def _chapter(run: RunFolder) -> str:
@@ -210,20 +230,19 @@ def _pictures(run: RunFolder, step: Step | None) -> list[str]:
     """The figures of a step that exist."""
     of_step = {name: figure for name, figure in FIGURES.items() if figure.step == step}
     return [
-        _picture(run.figures / f"{name}.png", figure.caption, f"Figure {figure.chapter}" if figure.chapter else "")
+        _picture(run.figures / f"{name}.png", figure.caption, figure.alt, figure.chapter)
         for name, figure in of_step.items()
     ]
 
 
-def _picture(path: Path, caption: str, number: str = "") -> str:
-    """number: as in the chapter."""
+def _picture(path: Path, caption: str, alt: str, number: str = "") -> str:
+    """alt: what is to be seen. number: of the figure in the chapter."""
     if not path.exists():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
     kind = path.suffix.removeprefix(".")
-    shown = f"<b>{escape(number)}</b> {escape(caption)}" if number else escape(caption)
-    alternative = f"{path.stem.replace('_', ' ')}: {caption}"
+    shown = f"<b>Figure {escape(number)}</b> {escape(caption)}" if number else escape(caption)
     return (
-        f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(alternative)}">'
+        f'<figure><img src="data:image/{kind};base64,{data}" alt="{escape(alt)}">'
         f"<figcaption>{shown}</figcaption></figure>"
     )

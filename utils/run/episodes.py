@@ -116,16 +116,37 @@ def split(paths: list[Path], held_out_fraction: float) -> tuple[list[Path], list
     return [path for path in paths if path not in set(held_out)], held_out
 
 
-def spread_frames(paths: list[Path], count: int) -> np.ndarray:
-    """About `count` frames of the rollouts `paths`, evenly spread, or all if there are fewer. uint8 (n, 64, 64, 3)."""
+def spread_steps(paths: list[Path], kind: type[Episode], names: tuple[str, ...], count: int) -> list[np.ndarray]:
+    """About `count` steps of the episodes `paths`, evenly spread, or all if there are fewer: (n, ...) of each name."""
     paths = paths[:: -(-len(paths) // count)]
     each = -(-count // len(paths))
     picked = []
     for path in paths:
-        frames = load(path, Rollout, only=("obs",)).obs
-        chosen = np.linspace(0, len(frames) - 1, each + 2)[1:-1].round().astype(int)
-        picked.append(frames[np.unique(chosen)])
-    return np.concatenate(picked)
+        episode = load(path, kind, only=names)
+        arrays = [getattr(episode, name) for name in names]
+        chosen = np.unique(np.linspace(0, len(arrays[0]) - 1, each + 2)[1:-1].round().astype(int))
+        picked.append([array[chosen] for array in arrays])
+    return [np.concatenate(parts) for parts in zip(*picked)]
+
+
+def load_latents(path: Path, z_size: int, again: str) -> tuple[np.ndarray, np.ndarray]:
+    """mu and logvar, float32 (n, z_size), of a file that holds nothing else.
+
+    again: the command that makes it.
+    Raises `UsageError` if the file is damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            mu, logvar = file["mu"], file["logvar"]
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is truncated, damaged or foreign ({error}); delete it, then `{again}`") from None
+    for name, array in (("mu", mu), ("logvar", logvar)):
+        if array.shape != (len(mu), z_size) or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise UsageError(
+                f"{path}: {name} is {array.dtype} {array.shape}, not finite float32 (n, {z_size}); "
+                f"delete it, then `{again}`"
+            )
+    return mu, logvar
 
 
 def most_rewarded(paths: list[Path], kind: type[Episode]) -> Path:

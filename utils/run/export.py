@@ -7,8 +7,8 @@ multiplies in bfloat16, which is coarser, if the hardware can.
 With --onnx, FOLDER becomes V, M and C for programs in other languages: graphs in float32, each checked against
 TensorFlow. docs/onnx.md shows how they make a loop.
 
-reads   runs/<exp_name>: config.yaml, vae, rnn, controller, the first frames in series
-writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs
+reads   runs/<exp_name>: config.yaml, vae, rnn, controller, series
+writes  FOLDER: config.yaml, weights, the controller, its learning curve, all logs, z of first and of held-out frames
         with --onnx: encode.onnx, decode.onnx, memory.onnx, controller.onnx, agent.json
 
 examples
@@ -26,9 +26,10 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
-from utils.run import cli
+from utils.run import cli, episodes
 from utils.run import config as configuration
 from utils.run.config import Config
+from utils.run.episodes import Series
 from utils.run.folder import RunFolder, command
 from utils.run.overview import folder_size
 from utils.run.provenance import check_agent, check_rnn
@@ -50,7 +51,7 @@ START = {
     "previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1, "controller_judge_run": None,
     "controller_dream_start": "first",
 }  # fmt: skip
-MAX_STARTS = 1000  # first frames: each takes two numbers of 4 bytes for each one of z
+MAX_STARTS, MAX_HELD_OUT = 1000, 200  # frames: each takes two numbers of 4 bytes for each one of z
 
 
 def main() -> None:
@@ -89,6 +90,8 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     check_agent(run)
     run.require(run.controller / "best.npz", Step.CONTROLLER, "no controller is evaluated yet")
     run.require(run.starts, Step.SERIES, "dreams start from the first frames of the rollouts")
+    held_out = episodes.split(run.series_paths(config), config.held_out_fraction)[1]
+    run.require_episodes(held_out, Series, Step.SERIES)
     for name, step in KEPT.items():
         run.require(run.path / name, step, "it is part of a shipped agent")
     made_with = ", ".join(f"{key}: {getattr(config, key)}" for key in START)
@@ -112,6 +115,8 @@ def ship(run: RunFolder, target: RunFolder) -> None:
     with np.load(run.starts, allow_pickle=False) as starts:
         kept = np.unique(np.linspace(0, len(starts["mu"]) - 1, MAX_STARTS).round().astype(int))
         write_npz(target.starts, **{name: starts[name][kept] for name in ("mu", "logvar")})
+    mu, logvar = episodes.spread_steps(held_out, Series, ("mu", "logvar"), MAX_HELD_OUT)
+    write_npz(target.held_out, mu=mu, logvar=logvar)
     if run.earlier.exists():
         shutil.copyfile(run.earlier, target.earlier)
     write_json(target.path / "timings.json", run.timings())

@@ -4,7 +4,8 @@ runs/<exp_name>/
   config.yaml            the resolved configuration
   rollouts/              episode_00000.npz ...: obs, action, reward, done
   vae/                   vae.weights.h5, training state, log, pictures
-  series/                episode_00000.npz, played_00000.npz ...: mu, logvar, action, reward, done; starts.npz
+  series/                episode_00000.npz, played_00000.npz ...: mu, logvar, action, reward, done; starts.npz;
+                         of a shipped agent starts.npz and held_out.npz alone
   rnn/                   rnn.weights.h5, training state, log
   controller/            best.npz, mean.npz, log.csv, earlier.csv, learning curve, resume state
   figures/, report.html, dream.html  from `python -m utils.figures`
@@ -38,7 +39,7 @@ class RunFolder:
         self.parts = self.controller / "parts"
         self.vae_weights = self.vae / "vae.weights.h5"
         self.rnn_weights = self.rnn / "rnn.weights.h5"
-        self.starts = self.series / "starts.npz"
+        self.starts, self.held_out = self.series / "starts.npz", self.series / "held_out.npz"
         self.earlier = self.controller / "earlier.csv"
         self.means, self.schedule = self.controller / "means.npz", self.controller / "schedule.csv"
         self.figures, self.report, self.dream_page = path / "figures", path / "report.html", path / "dream.html"

@@ -93,7 +93,7 @@ def _pictures(rnn: MDNRNN, held_out_paths: list, config: Config, run: RunFolder)
     dimension = kl_per_dimension(shown.mu, shown.logvar).mean(axis=0).argmax()
     model, temperature = dream_model(rnn, config), config.controller_temperature
     return {
-        "mixture": lambda path: memory.save_mixture(rnn, shown, dimension, predicts, path),
+        "mixture": lambda path: memory.save_mixture(rnn, shown, dimension, predicts, "a held-out episode", path),
         "dream": lambda path: memory.save_dream_comparison(codec, model, shown, None, temperature, path),
     }
 

@@ -13,6 +13,7 @@ from utils.data.frames import FrameStream, prefetched
 from utils.figures import vision
 from utils.run import episodes
 from utils.run.config import Config
+from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
 from utils.run.steps import Step
@@ -42,7 +43,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     vae = new_vae(config)
     train_step, optimizer = make_train_step(vae, config)
     variables = vae.vae.trainable_variables + optimizer.variables
-    held_out_obs = episodes.spread_frames(held_out_paths, HELD_OUT_FRAMES)
+    held_out_obs = episodes.spread_steps(held_out_paths, Rollout, ("obs",), HELD_OUT_FRAMES)[0]
     codec = FrameCodec(vae, frozen=False)
     num_logs = math.ceil(LOGS_PER_EPOCH * config.vae_num_epoch)
     training = Training(

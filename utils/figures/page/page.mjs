@@ -4,7 +4,6 @@ import { fromHalf } from "./tensors.mjs";
 import { Controller, Decoder, Dream, Memory, named } from "./world_model.mjs";
 
 const SIZE = 64;
-const SHOWN_SLIDERS = 12;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
 const element = (id) => document.getElementById(id);
@@ -66,6 +65,7 @@ const bars = [...actionNames, header.predicts === "reward" ? "reward" : "P(done)
     const [left, right] = [place(0), place(number)].sort((a, b) => a - b);
     bar.style.left = `${left}%`;
     bar.style.width = `${right - left}%`;
+    frame.dataset.beyond = number > highest ? "right" : number < lowest ? "left" : "";
     value.textContent = number.toFixed(2);
   };
 });
@@ -205,7 +205,7 @@ header.telling.forEach((dimension, place) => {
     draw(element("decoded"), chosenZ);
   });
   sliders.push({ dimension, input, output });
-  element(place < SHOWN_SLIDERS ? "sliders" : "more-sliders").append(line);
+  element(place < header.numTelling ? "sliders" : "more-sliders").append(line);
 });
 
 function choose(z) {
@@ -234,6 +234,9 @@ element("dimension").max = zSize - 1;
 element("dimension").value = header.telling[0];
 const showTemperature = () => (element("temperature-value").textContent = temperature().toFixed(2));
 element("temperature").addEventListener("input", showTemperature);
+for (const name of ["temperature", "dimension"]) element(name).addEventListener("input", drawMixture); // even if paused
+// After a mouse or a finger the arrow keys drive again; who came with the keyboard stays on the slider.
+element("temperature").addEventListener("pointerup", () => element("picture").focus({ preventScroll: true }));
 showTemperature();
 choose(frameZ());
 restart();
