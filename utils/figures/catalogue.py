@@ -1,4 +1,4 @@
-"""The list of figures of a run, in the order of the chapter."""
+"""The list of figures of a run, step by step, numbered as in the chapter."""
 
 import csv
 from collections.abc import Callable
