@@ -1,5 +1,5 @@
 # make quickstart   set up and train a small agent from nothing, score and film it   (CONFIG=config/doom_quickstart.yaml: Doom)
-# make demo         set up and score the agent that ships, which has learned for longer   (AGENT=pretrained/doom: Doom)
+# make demo         set up, score and film the agent that ships, which learned for longer   (AGENT=pretrained/doom: Doom)
 # make pages        docs/dream/: pages on which to act in the dreams of the agents that ship
 # make install      set up alone, for what you run yourself: source .venv/bin/activate   (TENSORFLOW=gpu: for NVIDIA)
 # make test         set up and run the test suite
@@ -42,9 +42,10 @@ quickstart: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@extra=$$($(VENV)/bin/python -m utils.run.cli '$(AGENT)/config.yaml' extra) && \
 	if [ -n "$$extra" ]; then $(MAKE) --no-print-directory $(VENV)/.installed-$$extra; fi
-	$(VENV)/bin/python render_agent.py '$(AGENT)'
+	@mkdir -p runs
+	$(VENV)/bin/python render_agent.py '$(AGENT)' --film 'runs/$(notdir $(AGENT)).webp'
 	@echo && \
-	echo "its film        $(AGENT)/agent.webp: open it in a browser" && \
+	echo "its film        runs/$(notdir $(AGENT)).webp: open it in a browser" && \
 	echo "live            .venv/bin/python render_agent.py $(AGENT) --window" && \
 	echo "in its dream    .venv/bin/python render_agent.py $(AGENT) --dream --window: press m to act yourself" && \
 	echo "in a browser    make pages, then open docs/dream/index.html"

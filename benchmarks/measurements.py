@@ -207,23 +207,27 @@ def dream_ours(run_folder: Path) -> float:
     return dream(run_folder, CONFIG, "auto")
 
 
-def _dreams_of_an_environment(run_folder: Path, num_envs: int, steps: int) -> float:
-    import gymnasium
-
-    envs = gymnasium.make_vec("WorldModels/Dream-v0", num_envs=num_envs, run=run_folder)
-    actions = envs.action_space.sample()
+def _dreams_of_an_environment(env, steps: int) -> float:
+    """Calls of `step` a second, each with its `info`."""
+    action = env.action_space.sample()
     compute.start_tensorflow(threads=1)
-    envs.reset(seed=0)
-    _steps(envs, [actions] * 20, reset=False)
-    return num_envs * _steps(envs, [actions] * steps, reset=False)
+    env.reset(seed=0)
+    _steps(env, [action] * 20, reset=False)
+    return _steps(env, [action] * steps, reset=False)
 
 
 def dream_vector(run_folder: Path) -> float:
-    return _dreams_of_an_environment(run_folder, 512, 280)
+    import gymnasium
+
+    return 512 * _dreams_of_an_environment(
+        gymnasium.make_vec("WorldModels/Dream-v0", num_envs=512, run=run_folder), 280
+    )
 
 
 def dream_single(run_folder: Path) -> float:
-    return _dreams_of_an_environment(run_folder, 1, 900)
+    import gymnasium
+
+    return _dreams_of_an_environment(gymnasium.make("WorldModels/Dream-v0", run=run_folder), 900)
 
 
 def peak(_) -> float:
