@@ -143,14 +143,20 @@ def _arrays(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
             yield path.name, np.array(list(csv.reader(file)))
 
 
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest one of a number. Infinite of arrays that are no numbers, or not of one shape."""
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype or ours.dtype.kind not in "fiu":
+        return float("inf")
+    return float(np.abs(ours.astype(float) - theirs).max())
+
+
 def compare(calm: Path, killed: Path, row: dict) -> None:
     """Adds to `row` how many arrays were compared, how many of them differ, and the largest difference of a number."""
     ours, theirs = dict(_arrays(killed)), dict(_arrays(calm))
     if ours.keys() != theirs.keys():
         raise UsageError(f"{killed}: {sorted(ours.keys() ^ theirs.keys())[:3]} in one of the two alone")
     differing = [name for name in ours if not np.array_equal(ours[name], theirs[name])]
-    numbers = [name for name in differing if ours[name].shape == theirs[name].shape and ours[name].dtype.kind in "fiu"]
-    largest = max((float(np.abs(ours[name] - theirs[name].astype(float)).max()) for name in numbers), default=0.0)
+    largest = max((_difference(ours[name], theirs[name]) for name in differing), default=0.0)
     for key, count in ("arrays", len(ours)), ("differing", len(differing)):
         row[key] = row.get(key, 0) + count
     row["largest_difference"] = max(row.get("largest_difference", 0.0), largest)

@@ -27,7 +27,7 @@ HOSTS=4
 GENERATIONS=8
 CONFIG=(--config tests/tiny.yaml --brief "controller_num_generation=$GENERATIONS" controller_num_worker=6
   controller_num_worker_trial=2)
-failed=0
+failed=0 ours=
 
 say() { printf '%s\n' "$*"; }
 check() { # check WHAT COMMAND...: says whether it is true
@@ -52,7 +52,7 @@ host_up() { # host_up N: namespaces, an address on the bridge, an sshd
   ip netns exec "$name" ip link set eth0 up
   ip netns exec "$name" unshare --uts --mount sh -c "
     hostname host$1 && mount -t tmpfs tmpfs /dev/shm && mount --bind $WORK/names /etc/hosts &&
-    mkdir -p /run/sshd && mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
+    mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
     { mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd || true; } && # for slurmd
     exec $(command -v sshd) -D -e -f /dev/null -h $WORK/host_key -o PidFile=none -o UsePAM=no -o MaxStartups=100 \
       -o StrictModes=no -o AuthorizedKeysFile=$WORK/user_key.pub" 2> "$folder/sshd.log" &
@@ -67,6 +67,7 @@ host_down() {
 
 up() {
   for n in $(seq $HOSTS); do echo "$NET.$n host$n"; done > "$WORK/names"
+  if [ ! -d /run/sshd ]; then mkdir /run/sshd && ours=/run/sshd; fi # sshd does not start without
   ip link add $BRIDGE type bridge && ip link set $BRIDGE up && ip address add "$NET.254/24" dev $BRIDGE
   ssh-keygen -q -t ed25519 -N '' -f "$WORK/host_key" && ssh-keygen -q -t ed25519 -N '' -f "$WORK/user_key"
   cat > "$WORK/ssh" << END
@@ -86,9 +87,10 @@ on() { # on N COMMAND...: in the project's folder on that host
 }
 
 down() {
-  slurm_down 2> /dev/null
+  slurm_down
   for n in $(seq $HOSTS); do host_down "$n"; done
   ip link del $BRIDGE 2> /dev/null
+  [ -z "$ours" ] || rmdir "$ours"
   rm -rf "$WORK"
 }
 
@@ -276,14 +278,17 @@ part_openmpi() {
 # Slurm ---------------------------------------------------------------------------------------------------------------
 
 slurm_up() {
-  mkdir -p "$WORK/slurm/state" "$WORK/slurm/spool" /run/munge /var/lib/munge
-  [ -f /etc/munge/munge.key ] || { mkdir -p /etc/munge && dd if=/dev/urandom of=/etc/munge/munge.key bs=1 count=1024 2> /dev/null; }
-  munged --force --syslog > "$WORK/out" 2>&1 || { cat "$WORK/out"; return 1; }
+  local munge=$WORK/munge # its own: the machine may be a node of a cluster
+  mkdir -p "$WORK/slurm/state" "$WORK/slurm/spool" && mkdir -m 700 "$munge"
+  (umask 077 && head -c 1024 /dev/urandom > "$munge/key")
+  munged --force --key-file "$munge/key" --socket "$munge/socket" --pid-file "$WORK/slurm/munged.pid" \
+    --log-file "$munge/log" --seed-file "$munge/seed" > "$WORK/out" 2>&1 || { cat "$WORK/out"; return 1; }
   cat > "$WORK/slurm/slurm.conf" << END
 ClusterName=wm
 SlurmctldHost=host1
 SlurmUser=root
 AuthType=auth/munge
+AuthInfo=socket=$munge/socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -317,13 +322,20 @@ END
 
 slurm() { on 1 env "SLURM_CONF=$WORK/slurm/slurm.conf" "$@"; }
 
-slurm_down() {
-  pkill -f "slurmd -N host" ; pkill slurmctld; pkill munged
+slurm_down() { # what slurm_up started, by its own files
+  cat "$WORK"/slurm/*.pid 2> /dev/null | xargs -r kill 2> /dev/null
 }
 
 wait_for_job() { # wait_for_job ID SECONDS
   for _ in $(seq "$2"); do [ -z "$(slurm squeue -h -j "$1" 2> /dev/null)" ] && return; sleep 1; done
   return 1
+}
+
+pipeline() { # pipeline "NAME=VALUE ..." key=value...: submits docs/pipeline.sbatch; sets $job to the last of its five jobs
+  # shellcheck disable=SC2086  # several settings
+  slurm env $1 CORES=1 "PYTHON=$PYTHON" "SBATCH_OUTPUT=$WORK/slurm-%A_%a.log" \
+    bash docs/pipeline.sbatch tests/tiny.yaml "${@:2}" > "$WORK/out" 2>&1
+  job=$(tail -1 "$WORK/out" | grep -o '[0-9]*$')
 }
 
 part_slurm() {
@@ -336,29 +348,18 @@ part_slurm() {
     > "$WORK/out" 2>&1
   check "srun --mpi=pmi2 on four nodes: the same log" same_log "$runs"
 
-  # Until SIGTERM comes, 20 s before the limit of two minutes or up to 60 s earlier, as Slurm looks once a minute; then the
-  # job asks to be queued again, which Slurm does some two minutes later.
+  # SIGTERM comes 60 s before the limit of three minutes or up to 60 s earlier, as Slurm looks once a minute. Then the job
+  # asks to be queued again, which Slurm does some two minutes later.
   runs=$(fresh requeued)
-  cat > "$WORK/requeued.sh" << END
-#!/bin/bash
-#SBATCH --nodes=1 --ntasks=1 --time=2 --requeue --open-mode=append --signal=B:TERM@20
-cd $ROOT
-trap 'kill -TERM \$pid; wait \$pid; scontrol requeue \$SLURM_JOB_ID; exit' TERM
-$PYTHON 05_train_controller.py ${CONFIG[*]} runs_folder=$runs controller_num_generation=120 --workers 2 &
-pid=\$!
-wait \$pid
-END
-  job=$(slurm sbatch --parsable -o "$WORK/requeued.log" "$WORK/requeued.sh")
-  check "a job that reaches its time limit is done in the end" wait_for_job "$job" 1800
+  pipeline "RANKS=3 LIMIT=3" "runs_folder=$runs" "${CONFIG[@]:4}" controller_num_generation=120
+  check "docs/pipeline.sbatch: a job that reaches its time limit is done in the end" wait_for_job "$job" 1800
   say "          $(slurm scontrol show job "$job" | grep -o 'Restarts=[0-9]*')"
   "$PYTHON" 05_train_controller.py "${CONFIG[@]}" "runs_folder=$(fresh whole)" controller_num_generation=120 --workers 2 \
     > "$WORK/out" 2>&1
   check "its log is that of a run without a stop" cmp "$WORK/whole/tiny/controller/fitness.csv" \
     "$runs/tiny/controller/fitness.csv"
 
-  slurm env SEEDS=0-3 RANKS=2 CORES=1 LIMIT=30 "PYTHON=$PYTHON" "SBATCH_OUTPUT=$WORK/slurm-%A_%a.log" \
-    bash docs/pipeline.sbatch tests/tiny.yaml "runs_folder=$WORK/array" > "$WORK/out" 2>&1
-  job=$(tail -1 "$WORK/out" | grep -o '[0-9]*$')
+  pipeline "SEEDS=0-3 RANKS=2 LIMIT=30" "runs_folder=$WORK/array"
   check "docs/pipeline.sbatch, an array of four seeds, is done" wait_for_job "$job" 900
   check "its four fitness logs are there and differ" test \
     "$(sha256sum "$WORK"/array/seed_?/controller/fitness.csv | cut -d' ' -f1 | sort -u | wc -l)" = 4

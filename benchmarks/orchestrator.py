@@ -5,8 +5,9 @@
 The orchestrator is the real one, with its CMA-ES, its files and its log. A simulated worker answers a task after the
 time that its episodes take at `--steps-per-second` (one core of benchmarks/results/speed.json: 4,700), with a spread
 of 20 %. Messages are pickled and unpickled as MPI does it, and carried by memory. A row says how long a generation
-of 16 episodes of 1000 steps a candidate takes, what the workers alone would need, and for how long the orchestrator
-works while at least one worker waits for it.
+of 16 episodes of 1000 steps a candidate takes, what the workers alone would need, and how long a worker waits in it for
+the orchestrator, which looks after the others. --folder is where the run folder is made: a shared file system takes
+longer for a file than a local one.
 
 `--messages N` measures what MPI adds: N messages of a task's size from one rank to another and back.
 """
@@ -30,7 +31,7 @@ from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute
 
-EPISODES, STEPS, GENERATIONS = 16, 1000, 3
+EPISODES, STEPS, GENERATIONS = 16, 1000, 5
 # Workers, tasks, candidates in a task.
 SIZES = [(8, 16, 4), (8, 64, 1), (64, 64, 1), (512, 512, 1), (512, 512, 8)]
 ECHO = """
@@ -64,7 +65,7 @@ class SimulatedRanks:
         self.workers = range(1, num_workers + 1)
         self._speed, self._rng = steps_per_second, np.random.default_rng(0)
         self._numbers = itertools.count()
-        self.waited = 0.0
+        self.late = 0.0  # seconds that answers lay there, of all workers
         self.task_bytes = self.result_bytes = 0
         ready = pickle.dumps(("ready", 0.0))
         self._answers = [Answer(0.0, next(self._numbers), rank, ready) for rank in self.workers]
@@ -86,12 +87,15 @@ class SimulatedRanks:
         answer = heapq.heappop(self._answers)
         wait = answer.due - time.monotonic()
         if wait > 0:
-            self.waited += wait
             time.sleep(wait)
+        elif answer.due:
+            self.late -= wait
         return answer.rank, pickle.loads(answer.message)
 
 
-def measure(num_workers: int, tasks: int, trials: int, steps_per_second: float) -> dict[str, float]:
+def measure(
+    folder: Path | None, num_workers: int, tasks: int, trials: int, steps_per_second: float
+) -> dict[str, float]:
     """A row: of a generation, the mean over those after the first."""
     from utils.evolution.orchestrator import orchestrate
 
@@ -101,8 +105,8 @@ def measure(num_workers: int, tasks: int, trials: int, steps_per_second: float) 
          f"controller_num_episode={EPISODES}", f"controller_num_generation={GENERATIONS}", "controller_eval_episode=1"],
     )  # fmt: skip
     ranks = SimulatedRanks(num_workers, steps_per_second)
-    with tempfile.TemporaryDirectory(prefix="orchestrator_") as folder:
-        state = orchestrate(ranks, settings, RunFolder(Path(folder)))
+    with tempfile.TemporaryDirectory(prefix="orchestrator_", dir=folder) as path:
+        state = orchestrate(ranks, settings, RunFolder(Path(path)))
     rows = state.rows[1:-1]  # the first one compiles, the last one is evaluated
     seconds = float(np.mean([row["generation_seconds"] for row in rows]))
     work = float(np.mean([row["worker_seconds"] for row in rows]))
@@ -110,6 +114,7 @@ def measure(num_workers: int, tasks: int, trials: int, steps_per_second: float) 
     return {
         "workers": num_workers, "tasks": tasks, "population": tasks * trials, "generation_seconds": round(seconds, 2),
         "workers_alone_seconds": round(work / num_workers, 2), "busy_share": round(work / num_workers / seconds, 3),
+        "late_seconds_of_a_worker": round(ranks.late / GENERATIONS / num_workers, 4),
         "cma_seconds": round(ask_and_tell, 3), "task_kb": round(ranks.task_bytes / 1e3, 1),
         "result_kb": round(ranks.result_bytes / 1e3, 1),
     }  # fmt: skip
@@ -138,13 +143,14 @@ def _message_seconds(size: int, count: int) -> float:
 def main() -> None:
     parser = with_store(command("orchestrator", __doc__))
     parser.add_argument("--steps-per-second", type=float, default=4700, help="of a worker (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the run folder is made (the system's for temporary files)")
     parser.add_argument("--messages", type=int, default=2000, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     announce(arguments)
     compute.start_tensorflow(threads=1)
     rows = []
     for size in SIZES:
-        rows.append(measure(*size, arguments.steps_per_second))
+        rows.append(measure(arguments.folder, *size, arguments.steps_per_second))
         print(rows[-1], flush=True)
     message = _message_seconds(round(1000 * rows[0]["task_kb"]), arguments.messages)
     print(f"a message of {rows[0]['task_kb']} KB there and back: {1e3 * message:.2f} ms")

@@ -9,6 +9,7 @@ from utils.evolution.orchestrator import _say_who_works
 from utils.evolution.state import EvolutionState, GenerationRng
 from utils.evolution.tasks import evaluation_tasks, generation_tasks
 from utils.run import config
+from utils.system import compute
 
 
 def test_a_diagonal_search_learns_scales_alone():
@@ -107,3 +108,11 @@ def test_workers_with_nothing_to_do_are_told_with_the_setting_that_would_keep_th
     assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in told
     _say_who_works(3, config.load(TINY))
     assert not capsys.readouterr().out
+
+
+def test_an_evolution_in_the_dream_says_where_it_dreams(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(compute, "NVIDIA", str(tmp_path))  # as if it were the file of a GPU
+    _say_who_works(3, config.load(TINY, ["controller_environment=dream"]))
+    told = capsys.readouterr().out
+    assert told.startswith("each worker dreams on one core, ")
+    assert "cannot use: make install TENSORFLOW=gpu" in told

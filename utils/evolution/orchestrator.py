@@ -5,6 +5,7 @@ Chapter, "Parallelizing CMA-ES", figure 12-15.
 
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -65,20 +66,27 @@ class WorkerPool:
         progress.start(len(tasks), len(results))
         began, sent = time.monotonic(), dict[int, float]()
         self.schedule = []
-        while len(results) < len(tasks):
-            while waiting and self._free:
-                sent[self._free[-1]] = time.monotonic() - began
-                self._ranks.send(waiting.popleft(), self._free.pop())
-            rank, (name, answer) = self._ranks.receive()
-            if name == "ready":
-                self._welcome(rank, answer)
-                continue
-            self._free.append(rank)
-            finished.write(name, answer)
-            results[name] = answer
-            times = (round(at, 3) for at in (sent[rank], time.monotonic() - began))
-            self.schedule.append(ScheduledTask(name, rank, *times))
-            progress.advance()
+        # A thread writes: the disk of a cluster may take as long for a file as hundreds of workers for a task together.
+        with ThreadPoolExecutor(max_workers=1) as writer:
+            writes = deque[Future]()
+            while len(results) < len(tasks):
+                while waiting and self._free:
+                    sent[self._free[-1]] = time.monotonic() - began
+                    self._ranks.send(waiting.popleft(), self._free.pop())
+                rank, (name, answer) = self._ranks.receive()
+                if name == "ready":
+                    self._welcome(rank, answer)
+                    continue
+                self._free.append(rank)
+                writes.append(writer.submit(finished.write, name, answer))
+                while writes and writes[0].done():
+                    writes.popleft().result()  # or raises what went wrong
+                results[name] = answer
+                times = (round(at, 3) for at in (sent[rank], time.monotonic() - began))
+                self.schedule.append(ScheduledTask(name, rank, *times))
+                progress.advance()
+        for write in writes:
+            write.result()
         progress.close()
         return [results[task.name] for task in tasks]
 
@@ -121,7 +129,8 @@ def _say_who_works(workers: int, config: Config) -> None:
     """Prints where dreams run, and the setting that would keep all workers busy if this one does not."""
     if config.controller_environment == "dream":
         gpu = "; the first worker of each host on its GPU" if config.controller_gpu else ""
-        print(f"each worker dreams on one core, {compute.precision(config.rnn_precision)}{gpu}", flush=True)
+        how = f"{compute.precision(config.rnn_precision)}{gpu}{compute.unusable_gpu()}"
+        print(f"each worker dreams on one core, {how}", flush=True)
     tasks, population = config.controller_num_worker, config.population
     if workers > tasks:
         wanted = next((count for count in range(workers, population) if population % count == 0), population)

@@ -101,19 +101,22 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: b
 
 
 def device(asked: str) -> str:
-    """Where and how TensorFlow computes, in words. asked: a precision, as for `precision`.
-
-    Names a GPU of NVIDIA's that is there and that TensorFlow cannot use.
-    """
+    """Where and how TensorFlow computes, in words. asked: a precision, as for `precision`."""
     import tensorflow as tf
 
     visible = tf.config.get_visible_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in visible]
     where = ", ".join(names) or f"{usable_cores()} cores"
-    unused = ""
-    if not tf.config.list_physical_devices("GPU") and Path(NVIDIA).exists():
-        unused = f"; {NVIDIA} is a GPU that this TensorFlow cannot use: make install TENSORFLOW=gpu"
-    return f"{where}, {precision(asked)}{unused}"
+    return f"{where}, {precision(asked)}{unusable_gpu()}"
+
+
+def unusable_gpu() -> str:
+    """A warning for the end of a line, if a GPU of NVIDIA's is there that TensorFlow cannot use."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU") or not Path(NVIDIA).exists():
+        return ""
+    return f"; {NVIDIA} is a GPU that this TensorFlow cannot use: make install TENSORFLOW=gpu"
 
 
 def parts_at_once(rows: int) -> int:
