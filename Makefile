@@ -118,5 +118,5 @@ clean:
 	@echo && echo "also safe to delete:" && \
 	if [ -d $(VENV) ]; then echo "  $$(du -sh $(VENV) | cut -f1)  $(VENV): make installs it again"; fi && \
 	for run in runs/*/; do if [ -d "$$run" ]; then \
-	  echo "  $$(du -sh "$$run" | cut -f1)  $$run: what a run learned; its rollouts/ and series/ alone if it shall only act"; \
+	  echo "  $$(du -sh "$$run" | cut -f1)  $$run: what a run learned, if no other run goes on from it; its rollouts/ and series/ alone if it shall only act"; \
 	fi; done

@@ -232,7 +232,7 @@ part_slow() {
   for slow in no yes; do
     runs=$(fresh "slow_$slow")
     if [ $slow = yes ]; then
-      (while sleep 0.025; do
+      (while sleep 0.025 && [ -d "$WORK" ]; do # until `down`, if it is stopped
         ranks_on 4 | xargs -r kill -STOP
         sleep 0.075
         ranks_on 4 | xargs -r kill -CONT
@@ -347,6 +347,9 @@ part_slurm() {
   slurm srun -N 4 -n 5 --overcommit --mpi=pmi2 "$PYTHON" -u 05_train_controller.py "${CONFIG[@]}" "runs_folder=$runs" \
     > "$WORK/out" 2>&1
   check "srun --mpi=pmi2 on four nodes: the same log" same_log "$runs"
+  slurm srun -N 4 -n 5 --overcommit --mpi=pmi2 "$PYTHON" -u 01_generate_data.py "${CONFIG[@]}" "runs_folder=$WORK/srun_1" \
+    > "$WORK/out" 2>&1
+  check "srun of step 1 on four nodes: the same files" diff -rq "$WORK/trained/tiny/rollouts" "$WORK/srun_1/tiny/rollouts"
 
   # SIGTERM comes 60 s before the limit of three minutes or up to 60 s earlier, as Slurm looks once a minute. Then the job
   # asks to be queued again, which Slurm does some two minutes later.
