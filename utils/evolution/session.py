@@ -148,6 +148,6 @@ def _results(state: "EvolutionState", config: Config, run: RunFolder) -> dict[st
         "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {controller_path(config, run)}",
         "generations": f"{state.generation} of {config.population} candidates, sigma {state.rows[-1]['sigma']:.3f}",
         "how it learned": str(run.controller / "learning_curve.png"),
-        "its score": "render_agent.py scores it in 16 other episodes, and the report shows where it goes in others again. "
+        "its score": "render_agent.py scores it in 16 other episodes, and the report in others again. "
         "Neither has selected it, so both are fair, and differ as small samples do.",
     }
