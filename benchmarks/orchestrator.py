@@ -6,7 +6,8 @@ The orchestrator is the real one, with its CMA-ES, its files and its log. A simu
 time that its episodes take at `--steps-per-second` (one core of benchmarks/results/speed.json: 4,700), with a spread
 of 20 %. Messages are pickled and unpickled as MPI does it, and carried by memory. A row says how long a generation
 of 16 episodes of 1000 steps a candidate takes, what the workers alone would need, and how long a worker waits in it for
-the orchestrator, which looks after the others. --folder is where the run folder is made: a shared file system takes
+the orchestrator, which looks after the others; and how long CMA-ES takes, and the files and pictures after an
+evaluation, while all wait. --folder is where the run folder is made: a shared file system takes
 longer for a file than a local one.
 
 `--messages N` measures what MPI adds: N messages of a task's size from one rank to another and back.
@@ -75,7 +76,7 @@ class SimulatedRanks:
             heapq.heappush(self._answers, Answer(0.0, next(self._numbers), rank, pickle.dumps(("stopped", None))))
             return
         sent = pickle.dumps(task)
-        self.task_bytes = len(sent)
+        self.task_bytes = max(self.task_bytes, len(sent))
         jobs = pickle.loads(sent).jobs
         seconds = len(jobs) * STEPS / self._speed * self._rng.uniform(0.8, 1.2)
         scores = self._rng.normal(0, 1, len(jobs)).tolist()
@@ -97,6 +98,7 @@ def measure(
     folder: Path | None, num_workers: int, tasks: int, trials: int, steps_per_second: float
 ) -> dict[str, float]:
     """A row: of a generation, the mean over those after the first."""
+    from utils.evolution.log import EvolutionLog
     from utils.evolution.orchestrator import orchestrate
 
     settings = config.load(
@@ -107,6 +109,10 @@ def measure(
     ranks = SimulatedRanks(num_workers, steps_per_second)
     with tempfile.TemporaryDirectory(prefix="orchestrator_", dir=folder) as path:
         state = orchestrate(ranks, settings, RunFolder(Path(path)))
+        log = EvolutionLog(settings, RunFolder(Path(path)))
+        began = time.perf_counter()
+        log.write_files(state, drawing=True)
+        files_and_pictures = time.perf_counter() - began
     rows = state.rows[1:-1]  # the first one compiles, the last one is evaluated
     seconds = float(np.mean([row["generation_seconds"] for row in rows]))
     work = float(np.mean([row["worker_seconds"] for row in rows]))
@@ -115,7 +121,8 @@ def measure(
         "workers": num_workers, "tasks": tasks, "population": tasks * trials, "generation_seconds": round(seconds, 2),
         "workers_alone_seconds": round(work / num_workers, 2), "busy_share": round(work / num_workers / seconds, 3),
         "late_seconds_of_a_worker": round(ranks.late / GENERATIONS / num_workers, 4),
-        "cma_seconds": round(ask_and_tell, 3), "task_kb": round(ranks.task_bytes / 1e3, 1),
+        "files_and_pictures_seconds": round(files_and_pictures, 3), "cma_seconds": round(ask_and_tell, 3),
+        "task_kb": round(ranks.task_bytes / 1e3, 1),
         "result_kb": round(ranks.result_bytes / 1e3, 1),
     }  # fmt: skip
 
