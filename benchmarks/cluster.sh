@@ -331,6 +331,10 @@ wait_for_job() { # wait_for_job ID SECONDS
   return 1
 }
 
+five_by_srun() { # five_by_srun SCRIPT RUNS: as five ranks on the four nodes
+  slurm srun -N 4 -n 5 --overcommit --mpi=pmi2 "$PYTHON" -u "$1" "${CONFIG[@]}" "runs_folder=$2" > "$WORK/out" 2>&1
+}
+
 pipeline() { # pipeline "NAME=VALUE ..." key=value...: submits docs/pipeline.sbatch; sets $job to the last of its five jobs
   # shellcheck disable=SC2086  # several settings
   slurm env $1 CORES=1 "PYTHON=$PYTHON" "SBATCH_OUTPUT=$WORK/slurm-%A_%a.log" \
@@ -344,11 +348,9 @@ part_slurm() {
   say "  $(slurm srun --version), $(slurm sinfo -h -o '%D nodes %t' | head -1)"
   local runs job
   runs=$(fresh srun)
-  slurm srun -N 4 -n 5 --overcommit --mpi=pmi2 "$PYTHON" -u 05_train_controller.py "${CONFIG[@]}" "runs_folder=$runs" \
-    > "$WORK/out" 2>&1
+  five_by_srun 05_train_controller.py "$runs"
   check "srun --mpi=pmi2 on four nodes: the same log" same_log "$runs"
-  slurm srun -N 4 -n 5 --overcommit --mpi=pmi2 "$PYTHON" -u 01_generate_data.py "${CONFIG[@]}" "runs_folder=$WORK/srun_1" \
-    > "$WORK/out" 2>&1
+  five_by_srun 01_generate_data.py "$WORK/srun_1"
   check "srun of step 1 on four nodes: the same files" \
     diff -qr -x '.*' "$WORK/trained/tiny/rollouts" "$WORK/srun_1/tiny/rollouts"
 

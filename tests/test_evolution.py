@@ -62,9 +62,7 @@ def test_what_is_left_behind(uninterrupted):
         assert means["means"].shape == (9, 57)
         np.testing.assert_array_equal(means["means"][0], np.zeros(57))
         np.testing.assert_array_equal(means["means"][-1], last["parameters"])
-    assert [path.stem for path in sorted((folder / "populations").glob("*"))] == [
-        f"{number:06}" for number in range(1, 9)
-    ]
+    assert sorted(path.name for path in folder.glob("populations/*")) == [f"{number:06}.npz" for number in range(1, 9)]
     with np.load(folder / "populations/000005.npz") as population:
         assert population["candidates"].shape == (6, 57)
         assert population["scores"].tolist() == [float(score) for score in scores[4][1:]]

@@ -17,6 +17,7 @@ from utils.run.summaries import IN_WORDS, num_episodes, of_controller, of_rnn, o
 from utils.system.files import atomic_write
 from utils.system.progress import duration
 
+_TEMPERATURES = "12-19"  # the one figure of the chapter that study_dream.py draws
 _TITLES = {
     Step.ROLLOUTS: "1. Random rollouts",
     Step.VAE: "2. V learns to see",
@@ -190,9 +191,8 @@ def _dreams(run: RunFolder) -> list[str]:
             "Two curves, by run and by minute: in the dream and outside.",
         ),
     }
-    numbers = {"temperatures": "12-19"}
     return [
-        _picture(path, caption, alt, numbers.get(name, ""))
+        _picture(path, caption, alt, _TEMPERATURES if name == "temperatures" else "")
         for name, (caption, alt) in table.items()
         if (path := run.path / "dream" / f"{name}.png").exists()
     ]
@@ -215,7 +215,7 @@ def _chapter(run: RunFolder) -> str:
         for name, figure in FIGURES.items() if figure.chapter
     ]  # fmt: skip
     study = command("study_dream.py", "temperatures", run.path, "--train")
-    rows.append(("12-19", study, run.path / "dream" / "temperatures.png"))
+    rows.append((_TEMPERATURES, study, run.path / "dream" / "temperatures.png"))
     rows.sort(key=lambda row: int(re.findall(r"12-(\d+)", row[0])[0]))
     cells = "".join(
         f"<tr><td>{number}</td><td><code>{escape(call)}</code></td>"
