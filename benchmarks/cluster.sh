@@ -15,8 +15,8 @@
 #   slurm      a job that Slurm requeues at its time limit, and an array job of four seeds, if slurmd is installed
 #
 # A host is a set of Linux namespaces (network, host name, mounts) with an sshd of its own on a bridge; all share the file
-# system, as a cluster does. Linux, root, and the packages openssh-server and iproute2 are needed; slurmd, slurmctld and
-# munge for the last part. Nothing is installed, and everything that is started is ended.
+# system, as a cluster does. Linux, root, and the packages openssh-server, iproute2 and iputils-ping are needed; slurmd,
+# slurmctld and munge for the last part. Nothing is installed, and everything that is started is ended.
 
 set -u
 cd "$(dirname "$0")/.."
@@ -41,7 +41,7 @@ below() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a < b) }'; }
 
 # Hosts --------------------------------------------------------------------------------------------------------------
 
-host_up() { # host_up N: namespaces, an address on the bridge, an sshd
+host_up() { # host_up N: namespaces, an address on the bridge, an sshd that answers
   local name=wm_host$1 folder=$WORK/host$1
   mkdir -p "$folder"
   ip netns add "$name"
@@ -57,6 +57,7 @@ host_up() { # host_up N: namespaces, an address on the bridge, an sshd
     exec $(command -v sshd) -D -e -f /dev/null -h $WORK/host_key -o PidFile=none -o UsePAM=no -o MaxStartups=100 \
       -o StrictModes=no -o AuthorizedKeysFile=$WORK/user_key.pub" 2> "$folder/sshd.log" &
   disown
+  for _ in $(seq 50); do "$WORK/ssh" "$NET.$1" true 2> /dev/null && return; sleep 0.2; done
 }
 
 host_down() {
@@ -77,9 +78,6 @@ exec ssh -q -i $WORK/user_key -o StrictHostKeyChecking=no -o UserKnownHostsFile=
 END
   chmod +x "$WORK/ssh"
   for n in $(seq $HOSTS); do host_up "$n"; done
-  for n in $(seq $HOSTS); do
-    for _ in $(seq 50); do "$WORK/ssh" "$NET.$n" true 2> /dev/null && break; sleep 0.2; done
-  done
 }
 
 on() { # on N COMMAND...: in the project's folder on that host
@@ -374,8 +372,8 @@ part_slurm() {
 # -------------------------------------------------------------------------------------------------------------------------
 
 if [ "$(id -u)" != 0 ] || [ "$(uname)" != Linux ]; then echo "cluster.sh: needs Linux and root: network namespaces" >&2; exit 2; fi
-for program in ip sshd ssh-keygen unshare; do
-  if ! command -v $program > /dev/null; then echo "cluster.sh: $program is missing: openssh-server, iproute2" >&2; exit 2; fi
+for program in ip ping sshd ssh-keygen unshare; do
+  if ! command -v $program > /dev/null; then echo "cluster.sh: $program is missing: openssh-server, iproute2, iputils-ping" >&2; exit 2; fi
 done
 parts=("${@:-}")
 [ -n "${parts[0]}" ] || parts=(hosts killed lost network slow openmpi slurm)
