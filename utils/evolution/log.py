@@ -27,11 +27,10 @@ class EvolutionLog:
         self._drawn = time.monotonic()
 
     def write(self, state: EvolutionState) -> None:
-        """After each generation."""
+        """After each generation. While a thread is at it, `state.tell` and `state.complete` have to wait."""
         row = state.rows[-1]
         drawing = row["evaluation_mean"] is not None or time.monotonic() - self._drawn > PICTURE_SECONDS
         self.write_files(state, drawing)
-        print(self._line(row, state), flush=True)
         self._write_tensorboard(row, drawing)
         if drawing:
             self._drawn = time.monotonic()
@@ -65,7 +64,9 @@ class EvolutionLog:
         write_npz(path, candidates=candidates.astype(np.float16), scores=np.array(state.scores))
         write_csv(self._run.schedule, ScheduledTask._fields, schedule)
 
-    def _line(self, row: dict, state: EvolutionState) -> str:
+    def line(self, state: EvolutionState) -> str:
+        """What to print after a generation."""
+        row = state.rows[-1]
         left = (self._config.controller_num_generation - state.generation) * row["seconds"] / state.generation
         lines = [
             f"generation {row['generation']}/{self._config.controller_num_generation}: "

@@ -63,7 +63,7 @@ class WorkerPool:
         results = {task.name: result for task in tasks if (result := finished.read(task.name))}
         waiting = deque(task for task in tasks if task.name not in results)
         progress = Progress(title, "tasks")
-        progress.start(len(tasks), len(results))
+        progress.start(len(tasks), len(results), at_once=len(self._ranks.workers))
         began, sent = time.monotonic(), dict[int, float]()
         self.schedule = []
         # A thread writes: the disk of a cluster may take as long for a file as hundreds of workers for a task together.
@@ -107,22 +107,34 @@ def orchestrate(ranks: Messenger, config: Config, run: RunFolder) -> EvolutionSt
     _say_who_works(len(ranks.workers), config)
     state = _begin(config, run, log)
     began = time.monotonic()
-    while state.generation < config.controller_num_generation:
-        row, memory_mb = _generation(pool, state, config, run, log)
-        now = time.monotonic()
-        row |= {
-            "generation_seconds": round(now - began, 3),
-            "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
-            "worker_ranks": len(ranks.workers),
-            "worker_memory_mb": round(memory_mb, 1),
-            "cma_stop": " ".join(state.es.stop()),
-        }
-        began = now  # saving this generation counts for the next one
-        state.complete(row)
-        state.save(run.controller)
-        log.write(state)
-    pool.stop()
+    # A thread writes files and draws while the workers have the next population: this takes as long as hundreds of them
+    # for a good part of a generation.
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        written: Future | None = None
+        while state.generation < config.controller_num_generation:
+            row, memory_mb = _generation(pool, state, config, run, log, written)
+            now = time.monotonic()
+            row |= {
+                "generation_seconds": round(now - began, 3),
+                "seconds": round((state.rows[-1]["seconds"] if state.rows else 0.0) + now - began, 3),
+                "worker_ranks": len(ranks.workers),
+                "worker_memory_mb": round(memory_mb, 1),
+                "cma_stop": " ".join(state.es.stop()),
+            }
+            began = now  # saving this generation counts for the next one
+            state.complete(row)
+            print(log.line(state), flush=True)
+            written = writer.submit(_write, state, state.frozen(), run, log)
+        pool.stop()
+        if written:
+            written.result()
     return state
+
+
+def _write(state: EvolutionState, frozen: bytes, run: RunFolder, log: EvolutionLog) -> None:
+    """Keeps a generation. Meanwhile `state.ask` may draw the next population, so what it changes is frozen."""
+    state.save(frozen, state.generation, run.controller)
+    log.write(state)
 
 
 def _say_who_works(workers: int, config: Config) -> None:
@@ -158,10 +170,16 @@ def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
 
 
 def _generation(
-    pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder, log: EvolutionLog
+    pool: WorkerPool,
+    state: EvolutionState,
+    config: Config,
+    run: RunFolder,
+    log: EvolutionLog,
+    written: Future | None,
 ) -> tuple[dict, float]:
     """Scores a population, updates CMA-ES and evaluates the mean if it is time to.
 
+    written: the files of the generation before, whose writing may have failed.
     Returns columns of the log, and the memory of the largest worker in MB.
     """
     number = state.generation + 1
@@ -171,6 +189,8 @@ def _generation(
     results = pool.score(tasks, finished, f"generation {number}")
     scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
     _refuse_unless_finite(scores.mean(axis=1), number, run)
+    if written:
+        written.result()
     state.tell(candidates, scores.mean(axis=1))
     steps = [count for result in results for count in result.steps]
     row: dict[str, Any] = {"generation": number} | statistics(scores.mean(axis=1), "reward_")

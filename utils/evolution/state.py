@@ -75,11 +75,17 @@ class EvolutionState:
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
             self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
 
-    def save(self, folder: Path) -> None:
+    def frozen(self) -> bytes:
+        """What `save` writes: the state as it is now."""
+        return pickle.dumps(self)
+
+    @staticmethod
+    def save(frozen: bytes, generation: int, folder: Path) -> None:
+        """Writes a frozen state, which has that many generations, and deletes the results of their tasks."""
         with atomic_write(folder / "resume.pkl") as temporary:
-            temporary.write_bytes(pickle.dumps(self))
+            temporary.write_bytes(frozen)
         for path in (folder / "parts").glob("[0-9]*.json"):
-            if int(path.name.split("_")[0]) < self.generation:
+            if int(path.name.split("_")[0]) < generation:
                 path.unlink()
 
     @staticmethod

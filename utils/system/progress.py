@@ -28,8 +28,9 @@ class Progress:
         self._bar: tqdm | None = None
         self._terminal = sys.stderr.isatty() and not self.hidden
 
-    def start(self, total: int, done: int = 0) -> None:
-        self._total, self._done, self._first = total, done, done
+    def start(self, total: int, done: int = 0, at_once: int = 1) -> None:
+        """at_once: how many are worked on at a time. The first of them say nothing of the rate of all."""
+        self._total, self._done, self._first, self._at_once = total, done, done, at_once
         self._began = self._said = time.monotonic()
         self._estimated = False
         if self._terminal:
@@ -39,9 +40,10 @@ class Progress:
         """values: shown beside the bar, such as a loss."""
         self._done += count
         now = time.monotonic()
-        if not self._estimated and now - self._began >= self.FIRST_SECONDS:
+        new = self._done - self._first
+        if not self._estimated and new >= self._at_once and now - self._began >= self.FIRST_SECONDS:
             self._estimated = True
-            left = (self._total - self._done) * (now - self._began) / (self._done - self._first)
+            left = (self._total - self._done) * (now - self._began) / new
             if left > self.LONG:
                 tqdm.write(f"{self._title}: about {duration(left)} left at the rate of the first seconds")
         if self._bar is not None:
@@ -51,7 +53,7 @@ class Progress:
             return
         if now - self._said >= self.QUIET_INTERVAL:
             self._said = now
-            rate = (self._done - self._first) / (now - self._began)
+            rate = new / (now - self._began)
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = (self._total - self._done) / rate if rate else 0.0
             speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
