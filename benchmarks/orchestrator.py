@@ -6,9 +6,9 @@ The orchestrator is the real one, with its CMA-ES, its files and its log. A simu
 time that its episodes take at `--steps-per-second` (one core of benchmarks/results/speed.json: 4,700), with a spread
 of 20 %. Messages are pickled and unpickled as MPI does it, and carried by memory. A row says how long a generation
 of 16 episodes of 1000 steps a candidate takes, what the workers alone would need, and how long a worker waits in it for
-the orchestrator, which looks after the others; and how long CMA-ES takes, and the files and pictures after an
-evaluation, while all wait. --folder is where the run folder is made: a shared file system takes
-longer for a file than a local one.
+the orchestrator, which looks after the others; how long CMA-ES takes, while all wait; and how long the files and
+pictures after an evaluation take, which a thread makes meanwhile. --folder is where the run folder is made: a shared
+file system takes longer for a file than a local one.
 
 `--messages N` measures what MPI adds: N messages of a task's size from one rank to another and back.
 """
