@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.vae import build_vae, frozen_encoder, images_from_obs, vae_losses
+from models.vae import Conv2DTranspose, build_vae, frozen_encoder, images_from_obs, vae_losses
 from tests.helpers import TINY
 from utils.run import config
 from utils.training.train_vae import make_train_step
@@ -50,6 +50,23 @@ def test_the_frozen_encoder_is_the_encoder(precision, tolerance):
     np.testing.assert_allclose(np.concatenate(encode(obs)), expected, atol=tolerance * expected.std())
     vae.encode_mu_logvar.weights[0].assign_add(tf.ones((4, 4, 3, 32)))
     np.testing.assert_allclose(np.concatenate(encode(obs)), expected, atol=tolerance * expected.std())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_transposed_convolution_and_its_gradients_are_keras_s(size):
+    x = tf.random.stateless_normal((4, size, size, 6), seed=(0, 0))
+    layers = [kind(5, 3, strides=2, activation="relu") for kind in (Conv2DTranspose, keras.layers.Conv2DTranspose)]
+    results = []
+    for layer in layers:
+        layer.build(x.shape)
+        layer.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in layers[0].get_weights()])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y**2)
+        results.append([y, *tape.gradient(loss, [x, *layer.trainable_weights])])
+    for ours, keras_s in zip(*results):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
 
 
 def test_mu_and_logvar_stay_and_z_is_drawn_anew(vae, images):
