@@ -111,7 +111,7 @@ def measure(
         state = orchestrate(ranks, settings, RunFolder(Path(path)))
         log = EvolutionLog(settings, RunFolder(Path(path)))
         began = time.perf_counter()
-        log.write_files(state, drawing=True)
+        log.write_files(state)
         files_and_pictures = time.perf_counter() - began
     rows = state.rows[1:-1]  # the first one compiles, the last one is evaluated
     seconds = float(np.mean([row["generation_seconds"] for row in rows]))

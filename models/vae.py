@@ -68,6 +68,7 @@ class Sampling(layers.Layer):
 class Conv2DTranspose(layers.Conv2DTranspose):
     """Keras's, but of a picture of one pixel as the matrix product that it is: four times as fast.
 
+    That is so without padding, which is Keras's default, and with a bias.
     It has Keras's name too: files of weights name layers by their classes.
     """
 

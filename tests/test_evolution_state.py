@@ -79,7 +79,7 @@ def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
             state.es.tell(list(candidates), list(-scores))
             state.generation += 1
         np.random.default_rng(generation).normal()
-        EvolutionState.save(theirs.frozen(), theirs.generation, tmp_path)
+        theirs.save(theirs.frozen(), tmp_path)
         theirs = EvolutionState.restore(tmp_path)
     assert np.abs(theirs.es.mean).max() < 0.1
     draws = GenerationRng(0)

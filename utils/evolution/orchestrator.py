@@ -133,7 +133,7 @@ def orchestrate(ranks: Messenger, config: Config, run: RunFolder) -> EvolutionSt
 
 def _write(state: EvolutionState, frozen: bytes, run: RunFolder, log: EvolutionLog) -> None:
     """Keeps a generation. Meanwhile `state.ask` may draw the next population, so what it changes is frozen."""
-    state.save(frozen, state.generation, run.controller)
+    state.save(frozen, run.controller)
     log.write(state)
 
 

@@ -79,13 +79,12 @@ class EvolutionState:
         """What `save` writes: the state as it is now."""
         return pickle.dumps(self)
 
-    @staticmethod
-    def save(frozen: bytes, generation: int, folder: Path) -> None:
-        """Writes a frozen state, which has that many generations, and deletes the results of their tasks."""
+    def save(self, frozen: bytes, folder: Path) -> None:
+        """Writes what `frozen` gave in this generation, and deletes the results of the tasks of all complete ones."""
         with atomic_write(folder / "resume.pkl") as temporary:
             temporary.write_bytes(frozen)
         for path in (folder / "parts").glob("[0-9]*.json"):
-            if int(path.name.split("_")[0]) < generation:
+            if int(path.name.split("_")[0]) < self.generation:
                 path.unlink()
 
     @staticmethod
