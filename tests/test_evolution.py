@@ -91,6 +91,8 @@ def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_sto
         settings = ("controller_environment=dream", f"controller_num_generation={generations}")
         done = step(SCRIPT, runs, *settings, "--workers", str(workers))
         assert done.returncode == 0, done.stderr
+        (halves / "tiny/controller/resume.pkl").unlink(missing_ok=True)
+    assert "CMA-ES is told the scores in fitness.csv again" in done.stdout
     assert "going on after generation 2" in done.stdout
     assert "in the dream: " in done.stdout
     assert fitness(whole) == fitness(halves)

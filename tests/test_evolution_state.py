@@ -1,15 +1,20 @@
 """The parts of the evolution: its tasks, its draws, its state."""
 
 import numpy as np
+import pytest
 
 from tests.helpers import TINY
+from utils.agent.checkpoints import save_controller
 from utils.agent.rollouts import Patience
 from utils.environments import get_spec
 from utils.evolution.orchestrator import _say_who_works
 from utils.evolution.state import EvolutionState, GenerationRng
-from utils.evolution.tasks import evaluation_tasks, generation_tasks
+from utils.evolution.tasks import TaskResult, evaluation_tasks, generation_tasks, hard_tracks, screening_tasks
 from utils.run import config
+from utils.run.folder import RunFolder
 from utils.system import compute
+from utils.system.errors import UsageError
+from utils.system.files import write_csv
 
 
 def test_a_diagonal_search_learns_scales_alone():
@@ -47,6 +52,30 @@ def test_parts_are_fixed_by_the_configuration():
     assert {
         part.patience for part in [*parts, *evaluation, *evaluation_tasks(patient, candidates[0], "evaluation")]
     } == {None}
+
+
+def test_half_of_the_episodes_are_on_the_tracks_that_went_worst():
+    c = config.load(
+        TINY,
+        ["previous_run=runs/tiny", "controller_hard_fraction=0.5", "controller_num_episode=8"]
+        + ["controller_screened_episode=48"],
+    )
+    candidates = np.zeros((6, 57), np.float32)
+    tasks = screening_tasks(c, candidates[0])
+    screened = [job.env_seed for task in tasks for job in task.jobs]
+    assert len(set(screened)) == 48
+    assert {(task.max_steps, task.patience) for task in tasks} == {(get_spec(c.env_name).max_steps, None)}
+    scores = np.random.default_rng(0).permutation(48).astype(float)
+    ends = np.cumsum([len(task.jobs) for task in tasks])[:-1]
+    results = [TaskResult(part.tolist(), [], 0.0) for part in np.split(scores, ends)]
+    hard = hard_tracks(tasks, results)
+    assert hard == [screened[scores.tolist().index(score)] for score in (0, 1, 2)]
+    played = [[job.env_seed for job in generation_tasks(c, g, candidates, hard)[0].jobs[:8]] for g in range(20)]
+    plain = [[job.env_seed for job in generation_tasks(c, g, candidates)[0].jobs[:8]] for g in range(20)]
+    assert all(set(tracks[:4]) == set(hard) for tracks in played)  # four of three: one twice
+    assert [tracks[4:] for tracks in played] == [tracks[4:] for tracks in plain]
+    assert len({tuple(tracks[:3]) for tracks in played}) > 3  # in another order each time
+    assert set(hard).isdisjoint(seed for tracks in plain for seed in tracks)
 
 
 def test_a_run_that_goes_on_has_draws_of_its_own():
@@ -87,6 +116,32 @@ def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
     first = draws(2, 3)
     draws.begin(3)
     np.testing.assert_array_equal(first, draws(2, 3))
+
+
+def test_an_evolution_can_be_told_its_scores_again(tmp_path):
+    """Without resume.pkl: a run whose machine was lost, of which log.csv and fitness.csv are left."""
+    c = config.load(TINY, ["runs_folder=" + str(tmp_path)])
+    run = RunFolder(tmp_path / c.exp_name)
+    run.controller.mkdir(parents=True)
+    ours = EvolutionState(c, np.zeros(c.controller.num_parameters))
+    for generation in range(1, 8):
+        ours.tell(candidates := ours.ask(), -(candidates**2).sum(1) + 1 / 3)
+        score = float(-generation / 3) if generation % 3 == 0 else None
+        row = {"generation": generation, "seconds": 0.1 * generation, "sigma": ours.es.sigma, "cma_stop": ""}
+        row |= {"evaluation_mean": score, "evaluation_std": score, "reward_mean": 1 / 3}
+        ours.complete(row)
+    folder = run.controller
+    save_controller(folder / "mean.npz", ours.mean, generation=7)
+    write_csv(folder / "log.csv", ours.rows[0], (row.values() for row in ours.rows))
+    write_csv(folder / "fitness.csv", ["generation", *range(6)], ([i, *s] for i, s in enumerate(ours.fitness, 1)))
+    theirs = EvolutionState.replayed(c, np.zeros(c.controller.num_parameters), folder)
+    assert theirs.rows == ours.rows
+    assert theirs.best["generation"] == ours.best["generation"] == 3
+    np.testing.assert_array_equal(theirs.best["parameters"], ours.best["parameters"])
+    np.testing.assert_array_equal(theirs.means, ours.means)
+    np.testing.assert_array_equal(theirs.ask(), ours.ask())
+    with pytest.raises(UsageError, match=r"do not lead to the controller in mean.npz \(off by 0"):
+        EvolutionState.replayed(config.load(TINY, ["seed=1"]), np.zeros(c.controller.num_parameters), folder)
 
 
 def test_another_seed_of_c_is_another_evolution_with_the_same_evaluations():

@@ -13,7 +13,8 @@ from utils.agent.checkpoints import build_rnn, load_checked_controller, load_con
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
-from utils.evolution.tasks import evaluation_tasks
+from utils.evolution.state import EvolutionState
+from utils.evolution.tasks import evaluation_tasks, screening_tasks
 from utils.run import episodes, rounds
 from utils.run.episodes import Rollout
 from utils.run.export import ship
@@ -67,6 +68,20 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
     assert (runs / "iterations.png").stat().st_size > 10000
     with pytest.raises(UsageError, match="no evaluation in a dream"):
         rounds.curve(first)
+
+
+def test_c_goes_on_where_it_fails(evolved, tmp_path):
+    runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
+    hard = ("controller_hard_fraction=0.5", "controller_screened_episode=32", "controller_num_generation=2")
+    done = all_steps_here(runs, *settings(runs, "vae_num_epoch=0", "rnn_num_steps=0", *hard))
+    assert "on 32 tracks; its hard ones are the worst 2, up to" in done.stdout
+    run = RunFolder(runs / "next")
+    state = EvolutionState.restore(run.controller)
+    screened = [job.env_seed for task in screening_tasks(run.read_config(), state.means[0]) for job in task.jobs]
+    assert len(state.hard_tracks) == 2
+    assert set(state.hard_tracks) < set(screened)
+    ship(run, RunFolder(runs / "shipped"))
+    assert RunFolder(runs / "shipped").read_config().controller_hard_fraction == 0  # it has no C to fail first
 
 
 def test_another_c_learns_with_an_m_that_was_never_trained(evolved, tmp_path):

@@ -21,6 +21,8 @@ from utils.evolution.tasks import (
     evaluation_tasks,
     evaluations,
     generation_tasks,
+    hard_tracks,
+    screening_tasks,
 )
 from utils.run.config import Config
 from utils.run.folder import RunFolder
@@ -106,6 +108,8 @@ def orchestrate(ranks: Messenger, config: Config, run: RunFolder) -> EvolutionSt
     pool.wait_for_first()
     _say_who_works(len(ranks.workers), config)
     state = _begin(config, run, log)
+    if config.controller_hard_fraction and not state.hard_tracks:
+        state.hard_tracks = _screen(pool, state, config, run)
     began = time.monotonic()
     # A thread writes files and draws while the workers have the next population: this takes as long as hundreds of them
     # for a good part of a generation.
@@ -166,7 +170,26 @@ def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
         start, which = load_checked_controller(before.read_config(), before)
         run.remember_earlier(before)
         print(f"going on from {before.path}: {which}", flush=True)
-    return EvolutionState(config, start)
+    if not (run.controller / "fitness.csv").exists():
+        return EvolutionState(config, start)
+    print(f"no resume.pkl in {run.controller}: CMA-ES is told the scores in fitness.csv again", flush=True)
+    state = EvolutionState.replayed(config, start, run.controller)
+    print(f"going on after generation {state.generation}", flush=True)
+    return state
+
+
+def _screen(pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder) -> list[int]:
+    """The seeds of the tracks on which C, as it is before it learns on, does worst."""
+    tasks = screening_tasks(config, state.means[0])
+    results = pool.score(tasks, FinishedTasks(run.controller, state.generation), "screening")
+    scores = np.sort(np.concatenate([result.scores for result in results]))
+    hard = hard_tracks(tasks, results)
+    print(
+        f"C scored {scores.mean():.1f} +- {scores.std():.1f} on {len(scores)} tracks; "
+        f"its hard ones are the worst {len(hard)}, up to {scores[len(hard) - 1]:.1f}",
+        flush=True,
+    )
+    return hard
 
 
 def _generation(
@@ -185,7 +208,7 @@ def _generation(
     number = state.generation + 1
     finished = FinishedTasks(run.controller, state.generation)
     candidates = state.ask()
-    tasks = generation_tasks(config, state.generation, candidates.astype(np.float32))
+    tasks = generation_tasks(config, state.generation, candidates.astype(np.float32), state.hard_tracks)
     results = pool.score(tasks, finished, f"generation {number}")
     scores = np.concatenate([result.scores for result in results]).reshape(len(candidates), -1)
     _refuse_unless_finite(scores.mean(axis=1), number, run)

@@ -1,9 +1,11 @@
 """The state of the evolution: all that a killed run needs to go on as if nothing had happened.
 
 resume.pkl is a pickle, since CMA-ES's object has no other form. It is read only from the run's own folder, to go on
-with that run: never take one from somebody else. Agents are shared as best.npz, which is no pickle.
+with that run: never take one from somebody else. Agents are shared as best.npz, which is no pickle. An evolution is
+shared as log.csv and fitness.csv: CMA-ES, told the same scores again, comes to the same state.
 """
 
+import csv
 import json
 import pickle
 from dataclasses import asdict
@@ -45,6 +47,7 @@ class EvolutionState:
         self.means = [self.mean]  # where it started, and after each generation
         self.best: dict | None = None  # the best mean so far, with its parameters
         self.scores: list[float] = []  # of the generation that is not complete
+        self.hard_tracks: list[int] = []  # their seeds, if part of the episodes take place there
         self.rng = GenerationRng(config.evolution_seed)
         options = {
             "popsize": config.population, "CMA_diagonal": config.controller_diagonal, "randn": self.rng,
@@ -75,6 +78,29 @@ class EvolutionState:
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
             self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
 
+    @classmethod
+    def replayed(cls, config: Config, start: np.ndarray, folder: Path) -> "EvolutionState":
+        """The state that the scores in fitness.csv lead to, without an episode.
+
+        To the last bit where the processor and its libraries are those that wrote it, close to it elsewhere.
+
+        start: of the run that wrote them. Raises `UsageError` if its mean.npz is another one.
+        """
+        state = cls(config, start)
+        with open(folder / "log.csv", newline="") as log, open(folder / "fitness.csv", newline="") as fitness:
+            for row, scores in zip(csv.DictReader(log), csv.DictReader(fitness), strict=False):
+                del scores["generation"]
+                state.tell(state.ask(), np.array([float(score) for score in scores.values()]))
+                state.complete({name: value if name == "cma_stop" else _number(value) for name, value in row.items()})
+        with np.load(folder / "mean.npz", allow_pickle=False) as file:
+            generation, difference = int(file["generation"]), np.abs(file["parameters"] - state.mean).max()
+        if generation != state.generation or not difference < state.es.sigma / 100:
+            raise UsageError(
+                f"{folder}: without resume.pkl, and the scores in fitness.csv do not lead to the controller in "
+                f"mean.npz (off by {difference:.2g}): another version of cma? Delete it to begin this step again"
+            )
+        return state
+
     def frozen(self) -> bytes:
         """What `save` writes: the state as it is now."""
         return pickle.dumps(self)
@@ -98,7 +124,8 @@ class EvolutionState:
             return None
         try:
             state = pickle.loads(path.read_bytes())
-            vars(state).setdefault("means", [state.mean])  # an older version did not keep them
+            for name, value in (("means", [state.mean]), ("hard_tracks", [])):
+                vars(state).setdefault(name, value)  # an older version did not keep them
             return state
         except (AttributeError, ImportError) as error:
             raise UsageError(
@@ -107,6 +134,13 @@ class EvolutionState:
             ) from None
         except (pickle.UnpicklingError, EOFError, IndexError, ValueError) as error:
             raise UsageError(f"{path} is damaged ({error}); delete {folder} to begin this step again") from None
+
+
+def _number(text: str) -> int | float | None:
+    """A field of log.csv, as it was before it was written."""
+    if not text:
+        return None
+    return int(text) if text.isdigit() else float(text)
 
 
 class FinishedTasks:

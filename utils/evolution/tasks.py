@@ -5,6 +5,7 @@ batch on any worker, so that results are equal to the last digit.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -63,10 +64,14 @@ class ScheduledTask(NamedTuple):
     end: float
 
 
-def generation_tasks(config: Config, generation: int, candidates: np.ndarray) -> list[Task]:
+def generation_tasks(
+    config: Config, generation: int, candidates: np.ndarray, hard_tracks: Sequence[int] = ()
+) -> list[Task]:
     """`controller_num_worker` tasks of `controller_num_worker_trial` candidates, each on every track.
 
     All candidates of a generation play the same tracks, so that easy tracks do not decide the ranking.
+
+    hard_tracks: seeds of those that `controller_hard_fraction` of the episodes take place on; () if they do not.
     """
     trials, patience = config.controller_num_worker_trial, None
     if config.controller_patience:
@@ -75,6 +80,10 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
         patience = Patience(config.controller_patience, idle_reward)
     count = [number for begin, number in config.episode_stages.items() if begin <= generation + 1][-1]
     tracks = [seeding.integer(config.evolution_seed, "training track", generation, episode) for episode in range(count)]
+    if hard_tracks:
+        order = seeding.generator(config.evolution_seed, "hard track", generation).permutation(hard_tracks)
+        hard = config.hard_episodes(count)
+        tracks[:hard] = np.resize(order, hard).tolist()
 
     def job(candidate: int, trial: int, episode: int) -> Job:
         draws = seeding.integer(config.evolution_seed, "training draws", generation, candidate, episode)
@@ -92,6 +101,28 @@ def generation_tasks(config: Config, generation: int, candidates: np.ndarray) ->
         )
         for number, first in enumerate(range(0, config.population, trials))
     ]
+
+
+def screening_tasks(config: Config, start: np.ndarray) -> list[Task]:
+    """The C that learns on, on `controller_screened_episode` tracks of their own, with whole episodes.
+
+    start: float32 (num_parameters,).
+    """
+    jobs = [
+        Job(
+            seeding.integer(config.evolution_seed, "screened track", episode),
+            seeding.integer(config.evolution_seed, "screened draws", episode),
+        )
+        for episode in range(config.controller_screened_episode)
+    ]
+    return _of_one_candidate("screening", start, jobs, config)
+
+
+def hard_tracks(tasks: Sequence[Task], results: Sequence[TaskResult]) -> list[int]:
+    """The seeds of the sixteenth of the tracks that gave the lowest scores, lowest first."""
+    seeds = [job.env_seed for task in tasks for job in task.jobs]
+    scores = np.concatenate([result.scores for result in results])
+    return [seeds[i] for i in np.argsort(scores, kind="stable")[: len(seeds) // 16]]
 
 
 def evaluations(config: Config) -> list[str]:
@@ -123,10 +154,16 @@ def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]
     ]
     if where != EVALUATIONS["real"]:
         return [Task(f"{where}_{count}", mean[None], jobs, steps, dreamed=True, judged=judged)]
+    return _of_one_candidate("evaluation", mean, jobs, config)
+
+
+def _of_one_candidate(name: str, parameters: np.ndarray, jobs: list[Job], config: Config) -> list[Task]:
+    """Whole real episodes of one controller, in tasks of at most `controller_num_lane`, and at least two."""
+    count = len(jobs)
     num_tasks = max(2, -(-count // config.controller_num_lane))
     ends = [round(i * count / num_tasks) for i in range(num_tasks + 1)]
     return [
-        Task(f"evaluation_{count}_{i:04d}", mean[None], jobs[begin:end], steps)
+        Task(f"{name}_{count}_{i:04d}", parameters[None], jobs[begin:end], get_spec(config.env_name).max_steps)
         for i, (begin, end) in enumerate(itertools.pairwise(ends))
         if end > begin
     ]

@@ -100,6 +100,8 @@ class Config(BaseModel):
     controller_num_worker_trial: int = _setting(Step.CONTROLLER, ge=1)
     controller_gpu: bool = _setting(Step.CONTROLLER, fixed=False, default=False)
     controller_num_episode: Stages = _setting(Step.CONTROLLER, fixed=False)
+    controller_hard_fraction: float = _setting(Step.CONTROLLER, ge=0, le=1, default=0.0)
+    controller_screened_episode: int = _setting(Step.CONTROLLER, ge=16, default=1024)
     controller_max_frames: int = _setting(Step.CONTROLLER, ge=1)
     controller_patience: int = _setting(Step.CONTROLLER, ge=0)
     controller_num_lane: int = _setting(Step.CONTROLLER, ge=1, le=1024)
@@ -132,6 +134,15 @@ class Config(BaseModel):
             raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
         if self.controller_patience and self.controller_environment == "dream":
             raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")
+        if self.controller_hard_fraction and self.controller_environment == "dream":
+            raise UsageError("controller_hard_fraction: dreams have no tracks; set it to 0")
+        if self.controller_hard_fraction and not (self.previous_run and self.controller_start == "previous"):
+            raise UsageError("controller_hard_fraction: hard for which C? set previous_run, or this to 0")
+        if self.controller_hard_fraction and not self.hard_episodes(min(self.episode_stages.values())):
+            raise UsageError(
+                f"controller_hard_fraction: {self.controller_hard_fraction:g} of controller_num_episode "
+                f"{min(self.episode_stages.values())} is less than one episode; raise it, or set it to 0"
+            )
         if self.controller_num_rnn > 1 and self.controller_environment == "real":
             raise UsageError("controller_num_rnn: only dreams are dealt among several Ms; set it to 1")
         if self.controller_judge_run and self.controller_environment == "real":
@@ -144,6 +155,10 @@ class Config(BaseModel):
         if len(set(self.controller_inputs)) != len(self.controller_inputs):
             raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
         return self
+
+    def hard_episodes(self, episodes: int) -> int:
+        """How many of a candidate's `episodes` take place on hard tracks."""
+        return round(episodes * self.controller_hard_fraction)
 
     @property
     def dream_rewards(self) -> tuple[float, float] | None:
