@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import MPIEXEC, ROOT, TINY, children, command, run_ranks, step, step_here
+from tests.helpers import MPIEXEC, ROOT, TINY, children, command, step, step_here
 from utils.evolution.orchestrator import _refuse_unless_finite
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
@@ -222,31 +222,3 @@ def test_a_gpu_that_is_not_there_is_refused(copy_of_trained):
     done = step(SCRIPT, copy_of_trained(), "controller_gpu=true", "--workers", "2")
     assert done.returncode == 2
     assert done.stderr.count("controller_gpu: TensorFlow finds no GPU on") == 1  # of the first worker only
-
-
-def test_a_rank_that_waits_leaves_the_core_to_others():
-    wait = (
-        "import os, time; from utils.evolution.ranks import Ranks\n"
-        "ranks = Ranks()\n"
-        "if ranks.rank == 0:\n"
-        "    time.sleep(3); ranks.send('done', 1)\n"
-        "else:\n"
-        "    began = time.process_time(); ranks.receive(); print(time.process_time() - began)\n"
-    )
-    done = run_ranks(2, wait)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.6  # of three seconds; a blocking receive takes all three
-
-
-def test_an_error_in_a_rank_ends_all_and_names_it():
-    fail = (
-        "import time; from utils.evolution.ranks import Ranks\n"
-        "ranks = Ranks()\n"
-        "ranks.abort_on_error(lambda: 1 / 0 if ranks.rank == 1 else time.sleep(60))\n"
-    )
-    began = time.monotonic()
-    done = run_ranks(3, fail)
-    assert time.monotonic() - began < 15
-    assert done.returncode != 0
-    assert "rank 1: failed" in done.stderr
-    assert "ZeroDivisionError" in done.stderr

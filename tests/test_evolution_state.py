@@ -9,7 +9,7 @@ from utils.agent.rollouts import Patience
 from utils.environments import get_spec
 from utils.evolution.orchestrator import _say_who_works
 from utils.evolution.state import EvolutionState, GenerationRng
-from utils.evolution.tasks import TaskResult, evaluation_tasks, generation_tasks, hard_tracks, screening_tasks
+from utils.evolution.tasks import evaluation_tasks, generation_tasks, hard_tracks, screening_tasks
 from utils.run import config
 from utils.run.folder import RunFolder
 from utils.system import compute
@@ -66,9 +66,7 @@ def test_half_of_the_episodes_are_on_the_tracks_that_went_worst():
     assert len(set(screened)) == 48
     assert {(task.max_steps, task.patience) for task in tasks} == {(get_spec(c.env_name).max_steps, None)}
     scores = np.random.default_rng(0).permutation(48).astype(float)
-    ends = np.cumsum([len(task.jobs) for task in tasks])[:-1]
-    results = [TaskResult(part.tolist(), [], 0.0) for part in np.split(scores, ends)]
-    hard = hard_tracks(tasks, results)
+    hard = hard_tracks(tasks, scores)
     assert hard == [screened[scores.tolist().index(score)] for score in (0, 1, 2)]
     played = [[job.env_seed for job in generation_tasks(c, g, candidates, hard)[0].jobs[:8]] for g in range(20)]
     plain = [[job.env_seed for job in generation_tasks(c, g, candidates)[0].jobs[:8]] for g in range(20)]

@@ -159,36 +159,38 @@ def _say_who_works(workers: int, config: Config) -> None:
 
 
 def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
-    """The state that a stopped run left, or a new one, around the controller of the previous run if there is one."""
+    """The state that a stopped run left, or a new one."""
     state = EvolutionState.restore(run.controller)
-    if state is not None:
-        log.write_files(state)  # the run may have been killed before it wrote them
-        print(f"going on after generation {state.generation}", flush=True)
-        return state
-    start = np.zeros(config.controller.num_parameters)
-    if (before := previous(config)) and config.controller_start == "previous":
-        start, which = load_checked_controller(before.read_config(), before)
-        run.remember_earlier(before)
-        print(f"going on from {before.path}: {which}", flush=True)
-    if not (run.controller / "fitness.csv").exists():
-        return EvolutionState(config, start)
-    print(f"no resume.pkl in {run.controller}: CMA-ES is told the scores in fitness.csv again", flush=True)
-    state = EvolutionState.replayed(config, start, run.controller)
+    if state is None:
+        start = _start(config, run)
+        if not (run.controller / "fitness.csv").exists():
+            return EvolutionState(config, start)
+        print(f"no resume.pkl in {run.controller}: CMA-ES is told the scores in fitness.csv again", flush=True)
+        state = EvolutionState.replayed(config, start, run.controller)
+    log.write_files(state)  # the run may have been killed before it wrote them
     print(f"going on after generation {state.generation}", flush=True)
     return state
+
+
+def _start(config: Config, run: RunFolder) -> np.ndarray:
+    """The controller of the previous run if there is one, else zeros, (num_parameters,)."""
+    if not (before := previous(config)) or config.controller_start != "previous":
+        return np.zeros(config.controller.num_parameters)
+    start, which = load_checked_controller(before.read_config(), before)
+    run.remember_earlier(before)
+    print(f"going on from {before.path}: {which}", flush=True)
+    return start
 
 
 def _screen(pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder) -> list[int]:
     """The seeds of the tracks on which C, as it is before it learns on, does worst."""
     tasks = screening_tasks(config, state.means[0])
     results = pool.score(tasks, FinishedTasks(run.controller, state.generation), "screening")
-    scores = np.sort(np.concatenate([result.scores for result in results]))
-    hard = hard_tracks(tasks, results)
-    print(
-        f"C scored {scores.mean():.1f} +- {scores.std():.1f} on {len(scores)} tracks; "
-        f"its hard ones are the worst {len(hard)}, up to {scores[len(hard) - 1]:.1f}",
-        flush=True,
-    )
+    scores = np.concatenate([result.scores for result in results])
+    hard = hard_tracks(tasks, scores)
+    told = f"C scored {scores.mean():.1f} +- {scores.std():.1f} on {len(scores)} tracks"
+    worst = np.sort(scores)[len(hard) - 1]
+    print(f"{told}; its hard ones are the worst {len(hard)}, up to {worst:.1f}", flush=True)
     return hard
 
 

@@ -118,10 +118,12 @@ def screening_tasks(config: Config, start: np.ndarray) -> list[Task]:
     return _of_one_candidate("screening", start, jobs, config)
 
 
-def hard_tracks(tasks: Sequence[Task], results: Sequence[TaskResult]) -> list[int]:
-    """The seeds of the sixteenth of the tracks that gave the lowest scores, lowest first."""
+def hard_tracks(tasks: Sequence[Task], scores: np.ndarray) -> list[int]:
+    """The seeds of the sixteenth of the tracks that gave the lowest scores, lowest first.
+
+    scores: (jobs,), of the tasks' jobs in order.
+    """
     seeds = [job.env_seed for task in tasks for job in task.jobs]
-    scores = np.concatenate([result.scores for result in results])
     return [seeds[i] for i in np.argsort(scores, kind="stable")[: len(seeds) // 16]]
 
 

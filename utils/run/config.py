@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from models.controller import Controller
 from utils.environments import get_spec
-from utils.run import yaml_file
+from utils.run import agreement, yaml_file
 from utils.run.stages import Stages, sorted_stages
 from utils.run.steps import Step
 from utils.system import seeding
@@ -113,47 +113,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> "Config":
-        spec = get_spec(self.env_name)
-        if self.exploration_policy not in spec.explorations:
-            known = ", ".join(spec.explorations)
-            raise UsageError(f"exploration_policy: {self.exploration_policy!r} is none of {known} of {self.env_name}")
-        if not self.max_trials and not self.previous_run:
-            raise UsageError("max_trials: 0 episodes, and no previous_run whose episodes this run takes over")
-        if self.rollout_policy == "controller" and not self.previous_run:
-            raise UsageError("rollout_policy: controller: whose? set previous_run to a run folder with a trained one")
-        if self.population < 4:
-            raise UsageError(
-                f"controller_num_worker x controller_num_worker_trial is {self.population}: "
-                "CMA-ES needs a population of at least 4"
-            )
-        if self.vae_batch_size > self.vae_shuffle_frames:
-            raise UsageError(f"vae_batch_size {self.vae_batch_size} is more than vae_shuffle_frames holds")
-        if self.controller_dream_reward == "drawn" and not spec.rewards:
-            raise UsageError(f"controller_dream_reward: {self.env_name} has no idle_reward and gain; set it to mean")
-        if self.controller_patience and spec.idle_reward is None:
-            raise UsageError(f"controller_patience: an episode of {self.env_name} never comes to nothing; set it to 0")
-        if self.controller_patience and self.controller_environment == "dream":
-            raise UsageError("controller_patience: dreams have none; set it to 0 or controller_environment to real")
-        if self.controller_hard_fraction and self.controller_environment == "dream":
-            raise UsageError("controller_hard_fraction: dreams have no tracks; set it to 0")
-        if self.controller_hard_fraction and not (self.previous_run and self.controller_start == "previous"):
-            raise UsageError("controller_hard_fraction: hard for which C? set previous_run, or this to 0")
-        if self.controller_hard_fraction and not self.hard_episodes(min(self.episode_stages.values())):
-            raise UsageError(
-                f"controller_hard_fraction: {self.controller_hard_fraction:g} of controller_num_episode "
-                f"{min(self.episode_stages.values())} is less than one episode; raise it, or set it to 0"
-            )
-        if self.controller_num_rnn > 1 and self.controller_environment == "real":
-            raise UsageError("controller_num_rnn: only dreams are dealt among several Ms; set it to 1")
-        if self.controller_judge_run and self.controller_environment == "real":
-            raise UsageError("controller_judge_run: a dream judges a C that learns in dreams; set it to null")
-        if self.controller_num_rnn > min(self.episode_stages.values()):
-            raise UsageError(
-                f"controller_num_rnn: {self.controller_num_rnn} Ms, and controller_num_episode gives a candidate only "
-                f"{min(self.episode_stages.values())} dreams to deal among them"
-            )
-        if len(set(self.controller_inputs)) != len(self.controller_inputs):
-            raise UsageError(f"controller_inputs: {self.controller_inputs} names an input twice")
+        agreement.check(self)
         return self
 
     def hard_episodes(self, episodes: int) -> int:

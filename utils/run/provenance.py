@@ -162,8 +162,8 @@ def _check_trained_here(run: RunFolder, step: Step) -> None:
 
 def _check_controller_is_not_shipped(run: RunFolder) -> None:
     """Raises `UsageError` if there is a controller without a state, which a new one would overwrite."""
-    known = any((run.controller / name).exists() for name in ("resume.pkl", "fitness.csv"))
-    if (run.controller / "best.npz").exists() and not known:
+    can_go_on = any((run.controller / name).exists() for name in ("resume.pkl", "fitness.csv"))
+    if (run.controller / "best.npz").exists() and not can_go_on:
         raise UsageError(
             f"{run.controller} holds a controller without the state to go on from, as shipped agents do; a new one for "
             f"this V and M: copy {run.path}, delete controller/ in the copy, and give the copy's exp_name and "
