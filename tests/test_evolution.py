@@ -108,11 +108,14 @@ def test_a_finished_run_says_so_and_writes_what_is_missing(uninterrupted, tmp_pa
     table = runs / "tiny/controller/log.csv"
     whole = table.read_bytes()
     table.unlink()  # as if killed between the last state and its tables
-    done = step(SCRIPT, runs, "controller_num_generation=1")
-    assert done.returncode == 0
-    assert "8 generations are done" in done.stdout
-    assert "the best of 2 evaluations in the same 2 episodes" in done.stdout
-    assert table.read_bytes() == whole
+    for left in ("resume.pkl", "fitness.csv"):
+        done = step_here(SCRIPT, runs, "controller_num_generation=1")
+        assert done.returncode == 0
+        assert ("CMA-ES is told the scores" in done.stdout) == (left == "fitness.csv")
+        assert "8 generations are done" in done.stdout
+        assert "the best of 2 evaluations in the same 2 episodes" in done.stdout
+        assert table.read_bytes() == whole
+        (runs / "tiny/controller/resume.pkl").unlink()
 
 
 def begin(runs, workers):

@@ -12,9 +12,10 @@ from utils.evolution.state import EvolutionState, GenerationRng
 from utils.evolution.tasks import evaluation_tasks, generation_tasks, hard_tracks, screening_tasks
 from utils.run import config
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system import compute
 from utils.system.errors import UsageError
-from utils.system.files import write_csv
+from utils.system.files import write_csv, write_json
 
 
 def test_a_diagonal_search_learns_scales_alone():
@@ -138,6 +139,10 @@ def test_an_evolution_can_be_told_its_scores_again(tmp_path):
     np.testing.assert_array_equal(theirs.best["parameters"], ours.best["parameters"])
     np.testing.assert_array_equal(theirs.means, ours.means)
     np.testing.assert_array_equal(theirs.ask(), ours.ask())
+    write_json(run.path / "timings.json", {"5": 100.0})
+    with run.timed(Step.CONTROLLER):
+        pass
+    assert run.timings()[Step.CONTROLLER] >= 100  # it goes on: what it took before counts
     with pytest.raises(UsageError, match=r"do not lead to the controller in mean.npz \(off by 0"):
         EvolutionState.replayed(config.load(TINY, ["seed=1"]), np.zeros(c.controller.num_parameters), folder)
 

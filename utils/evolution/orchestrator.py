@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.agent.checkpoints import load_checked_controller
+from utils.evolution.beginning import start, stopped
 from utils.evolution.log import EvolutionLog
 from utils.evolution.state import EvolutionState, FinishedTasks
 from utils.evolution.tasks import (
@@ -26,7 +26,6 @@ from utils.evolution.tasks import (
 )
 from utils.run.config import Config
 from utils.run.folder import RunFolder
-from utils.run.lineage import previous
 from utils.run.summaries import STATISTICS, statistics
 from utils.system import compute
 from utils.system.errors import UsageError
@@ -160,26 +159,12 @@ def _say_who_works(workers: int, config: Config) -> None:
 
 def _begin(config: Config, run: RunFolder, log: EvolutionLog) -> EvolutionState:
     """The state that a stopped run left, or a new one."""
-    state = EvolutionState.restore(run.controller)
+    state = stopped(config, run)
     if state is None:
-        start = _start(config, run)
-        if not (run.controller / "fitness.csv").exists():
-            return EvolutionState(config, start)
-        print(f"no resume.pkl in {run.controller}: CMA-ES is told the scores in fitness.csv again", flush=True)
-        state = EvolutionState.replayed(config, start, run.controller)
+        return EvolutionState(config, start(config, run))
     log.write_files(state)  # the run may have been killed before it wrote them
     print(f"going on after generation {state.generation}", flush=True)
     return state
-
-
-def _start(config: Config, run: RunFolder) -> np.ndarray:
-    """The controller of the previous run if there is one, else zeros, (num_parameters,)."""
-    if not (before := previous(config)) or config.controller_start != "previous":
-        return np.zeros(config.controller.num_parameters)
-    start, which = load_checked_controller(before.read_config(), before)
-    run.remember_earlier(before)
-    print(f"going on from {before.path}: {which}", flush=True)
-    return start
 
 
 def _screen(pool: WorkerPool, state: EvolutionState, config: Config, run: RunFolder) -> list[int]:

@@ -10,7 +10,7 @@ from utils.evolution.tasks import Messenger
 from utils.evolution.worker import RolloutWorker, worker_loop
 from utils.run import cli, provenance
 from utils.run.config import Config
-from utils.run.folder import RunFolder, opened
+from utils.run.folder import RunFolder, has_begun, opened
 from utils.run.steps import Step
 from utils.run.summaries import of_controller
 from utils.system import compute, mpi_setup
@@ -122,16 +122,14 @@ def _orchestrate(ranks: Messenger, config: Config, run: RunFolder, brief: bool) 
 def _check(config: Config, run: RunFolder, brief: bool) -> bool:
     """Whether all generations are done. Raises `UsageError` if an earlier step is missing or was done again."""
     provenance.check(config, run, Step.CONTROLLER)
-    if not (run.controller / "resume.pkl").exists():
-        return False
-    from utils.evolution.state import EvolutionState  # imports cma, which takes a second
-
-    state = EvolutionState.restore(run.controller)
-    if state is None or state.generation < config.controller_num_generation:
+    if not has_begun(run, Step.CONTROLLER) or _generations(run) < config.controller_num_generation:
         return False
     compute.start_tensorflow(threads=1)
+    from utils.evolution.beginning import stopped
     from utils.evolution.log import EvolutionLog
 
+    state = stopped(config, run)
+    assert state  # its generations were counted
     EvolutionLog(config, run).write_files(state)  # the run may have been killed before it wrote them
     print(
         f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
@@ -139,6 +137,15 @@ def _check(config: Config, run: RunFolder, brief: bool) -> bool:
     )
     cli.summarise(run, Step.CONTROLLER, _results(state, config, run), brief)
     return True
+
+
+def _generations(run: RunFolder) -> int:
+    """How many are done, by the state or, without it, by the tables."""
+    from utils.evolution.state import EvolutionState  # imports cma, which takes a second
+
+    if state := EvolutionState.restore(run.controller):
+        return state.generation
+    return len(run.log(Step.CONTROLLER)) if (run.controller / "fitness.csv").exists() else 0
 
 
 def _results(state: "EvolutionState", config: Config, run: RunFolder) -> dict[str, str]:

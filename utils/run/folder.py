@@ -123,7 +123,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def timed(self, step: Step) -> Iterator[None]:
-        began, before = time.monotonic(), self.timings().get(step, 0.0) if _begun(self, step) else 0.0
+        began, before = time.monotonic(), self.timings().get(step, 0.0) if has_begun(self, step) else 0.0
         try:
             yield
         finally:
@@ -206,9 +206,9 @@ def opened(config: Config, step: Step) -> Iterator[RunFolder]:
         yield run
 
 
-def _begun(run: RunFolder, step: Step) -> bool:
+def has_begun(run: RunFolder, step: Step) -> bool:
     """A step has begun when there is something that a restart goes on from."""
-    patterns = ("episode_*.npz", "state.npz", "resume.pkl", "parts/[0-9]*.json")
+    patterns = ("episode_*.npz", "state.npz", "resume.pkl", "fitness.csv", "parts/[0-9]*.json")
     return any(next(run.step_folder(step).glob(pattern), None) for pattern in patterns)
 
 
@@ -221,7 +221,7 @@ def _agree(run: RunFolder, config: Config, step: Step) -> Config:
     if not path.exists():
         return config
     stored = run.read_config()
-    steps = [other for other in Step if _begun(run, other)]
+    steps = [other for other in Step if has_begun(run, other)]
     begun: list[Step | None] = [None, *steps] if steps else []
     differing = [
         f"{path}: made with {key}: {getattr(stored, key)!r}, now asked for {getattr(config, key)!r}; "
