@@ -25,7 +25,7 @@ from utils.system import compute
 
 def main() -> None:
     with cli.step(Step.VAE, __doc__) as (config, run, results):
-        compute.start_tensorflow()
+        compute.start_tensorflow(rows=config.vae_batch_size)
         print(f"V trains on {compute.device(config.vae_precision)}", flush=True)
         from utils.run.summaries import of_vae
         from utils.system.progress import Progress

@@ -29,13 +29,14 @@ def _training(batches, train_step, steps: int, items: int) -> float:
 
 
 def _vae(run_folder: Path, in_memory: bool) -> float:
-    compute.start_tensorflow()
+    settings = config.load(CONFIG)
+    compute.start_tensorflow(rows=settings.vae_batch_size)
     from models.vae import build_vae
     from utils.data.frames import FrameStream, prefetched
-    from utils.training.train_vae import make_train_step
+    from utils.training.train_vae import make_steps
 
-    settings = config.load(CONFIG)
-    train_step, _ = make_train_step(build_vae(32, compute.precision("auto"), 0), settings)
+    vae, parts = build_vae(32, compute.precision("auto"), 0), compute.parts_at_once(settings.vae_batch_size)
+    train_step, *_ = make_steps(vae, settings, parts)
     paths = sorted((run_folder / "rollouts").glob("*.npz"))
     batches = prefetched(FrameStream(paths, settings.vae_batch_size, 5000, 0).batches(0, 100), depth=8)
     if in_memory:

@@ -37,13 +37,14 @@ STEPS, WARM_UP = 60, 5
 def train(folder: Path, source: str, precision: str, copies: int) -> dict[str, float]:
     """Trains V for STEPS steps. Returns images per second, peak memory in MB, and the frames of the data set."""
     config = load("config/carracing.yaml", [f"vae_precision={precision}", "vae_shuffle_frames=1000"])
-    compute.start_tensorflow()
+    compute.start_tensorflow(rows=config.vae_batch_size)
     import tensorflow as tf
 
     from models.vae import build_vae
-    from utils.training.train_vae import make_train_step
+    from utils.training.train_vae import make_steps
 
-    train_step, _ = make_train_step(build_vae(config.z_size, precision, 0), config)
+    vae, parts = build_vae(config.z_size, precision, 0), compute.parts_at_once(config.vae_batch_size)
+    train_step, *_ = make_steps(vae, config, parts)
     paths = sorted(folder.glob("episode_*.npz")) * copies
     stream = FrameStream(paths, config.vae_batch_size, config.vae_shuffle_frames, 0)
     if source == "memory":

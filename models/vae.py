@@ -64,21 +64,52 @@ class Sampling(layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+@tf.custom_gradient
+def transposed_by_phases(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """A transposed convolution of stride 2, twice as fast as TensorFlow's where it makes few channels.
+
+    Each of the four kinds of pixels (even and odd rows and columns) is a plain convolution by every second row and
+    column of the kernel. Gradients are the usual ones.
+
+    inputs: (batch, height, width, channels). kernel: (2 n, 2 n, filters, channels).
+    Returns (batch, 2 height + 2 n - 2, 2 width + 2 n - 2, filters).
+    """
+    size, _, filters, channels = kernel.shape
+    n = size // 2
+    phases = tf.reshape(kernel, (n, 2, n, 2, filters, channels))[::-1, :, ::-1]
+    plain = tf.reshape(tf.transpose(phases, (0, 2, 5, 1, 3, 4)), (n, n, channels, 4 * filters))
+    around = [n - 1, n - 1]
+    outputs = tf.nn.depth_to_space(tf.nn.conv2d(inputs, plain, 1, [[0, 0], around, around, [0, 0]]), 2)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=upstream, filter_sizes=kernel.shape, out_backprop=inputs, strides=[1, 2, 2, 1], padding="VALID"
+        )
+        return tf.nn.conv2d(upstream, kernel, 2, "VALID"), of_kernel
+
+    return outputs, gradient
+
+
 @keras.saving.register_keras_serializable("world_models")
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras's, but of a picture of one pixel as the matrix product that it is: four times as fast.
+    """Keras's, but faster where that is slow: of a picture of one pixel, as the matrix product that it is, four times,
+    and where it makes few channels, by phases, twice.
 
-    That is so without padding, which is Keras's default, and with a bias.
+    That is so without padding, which is Keras's default, with a stride of 2 and a bias.
     It has Keras's name too: files of weights name layers by their classes.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if inputs.shape[1:3] != (1, 1):
-            return super().call(inputs)
         height, width, filters, channels = self.kernel.shape
-        kernel = keras.ops.reshape(self.kernel, (height * width * filters, channels))
-        product = tf.matmul(keras.ops.reshape(inputs, (-1, channels)), kernel, transpose_b=True)
-        return self.activation(keras.ops.reshape(product, (-1, height, width, filters)) + self.bias)
+        if inputs.shape[1:3] == (1, 1):
+            kernel = keras.ops.reshape(self.kernel, (height * width * filters, channels))
+            product = tf.matmul(keras.ops.reshape(inputs, (-1, channels)), kernel, transpose_b=True)
+            outputs = keras.ops.reshape(product, (-1, height, width, filters))
+        elif filters < 8 and height % 2 == width % 2 == 0:
+            outputs = transposed_by_phases(inputs, tf.identity(self.kernel))
+        else:
+            return super().call(inputs)
+        return self.activation(outputs + self.bias)
 
 
 def build_vae(z_size: int, precision: str = "float32", seed: int | None = None) -> VAE:

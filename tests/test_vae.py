@@ -6,7 +6,9 @@ import tensorflow as tf
 from models.vae import Conv2DTranspose, build_vae, frozen_encoder, images_from_obs, vae_losses
 from tests.helpers import TINY
 from utils.run import config
-from utils.training.train_vae import make_train_step
+from utils.training import train_vae
+from utils.training.adam import Adam
+from utils.training.train_vae import make_steps
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,11 @@ def test_the_frozen_encoder_is_the_encoder(precision, tolerance):
     np.testing.assert_allclose(np.concatenate(encode(obs)), expected, atol=tolerance * expected.std())
 
 
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_transposed_convolution_and_its_gradients_are_keras_s(size):
+@pytest.mark.parametrize(("size", "filters", "kernel"), [(1, 5, 3), (3, 5, 3), (3, 8, 6), (3, 5, 6), (4, 3, 4)])
+def test_a_transposed_convolution_and_its_gradients_are_keras_s(size, filters, kernel):
     x = tf.random.stateless_normal((4, size, size, 6), seed=(0, 0))
-    layers = [kind(5, 3, strides=2, activation="relu") for kind in (Conv2DTranspose, keras.layers.Conv2DTranspose)]
+    kinds = Conv2DTranspose, keras.layers.Conv2DTranspose
+    layers = [kind(filters, kernel, strides=2, activation="relu") for kind in kinds]
     results = []
     for layer in layers:
         layer.build(x.shape)
@@ -129,9 +132,32 @@ def test_the_same_seed_makes_the_same_network(images):
     assert not np.array_equal(first, other)
 
 
+def test_parts_of_a_batch_and_adam_in_one_pass_change_nothing_but_the_last_digits():
+    c, rng = config.load(TINY), np.random.default_rng(0)
+    batches = rng.integers(0, 256, (4, 7, 64, 64, 3), np.uint8)
+    noise = rng.standard_normal((7, c.z_size), np.float32)
+    found = []
+    for parts, kind in ((1, keras.optimizers.Adam), (1, Adam), (3, Adam)):
+        vae = build_vae(c.z_size, seed=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(train_vae, "Adam", kind)
+            train_step, losses, optimizer = train_vae.make_steps(vae, c, parts)
+        variables = [*vae.vae.trainable_variables, *optimizer.variables]
+        before = [np.array(variable) for variable in variables]
+        trained = [train_step(tf.constant(obs), tf.constant(step, tf.int64)) for step, obs in enumerate(batches)]
+        of_batch = losses(batches[0], noise)
+        moved = [np.array(variable) - old for variable, old in zip(variables, before)]
+        figures = trained[-1] | {f"held_out_{name}": value for name, value in of_batch.items()}
+        found.append(({name: float(value) for name, value in figures.items()}, moved))
+    for figures, moved in found[1:]:
+        assert figures == pytest.approx(found[0][0], rel=1e-5)
+        for ours, keras_s in zip(moved, found[0][1], strict=True):
+            assert np.abs(ours - keras_s).mean() <= 0.02 * np.abs(keras_s).mean()  # a unit of 0 may come out above it
+
+
 def test_the_learning_rate_falls_as_configured():
     c = config.load(TINY, ["vae_learning_rate=0.01", "vae_learning_rate_decay=0.5"])
-    train_step, optimizer = make_train_step(build_vae(c.z_size, seed=0), c)
+    train_step, _, optimizer = make_steps(build_vae(c.z_size, seed=0), c)
     obs = np.zeros((2, 64, 64, 3), np.uint8)
     for step in range(3):
         train_step(tf.constant(obs), tf.constant(step, tf.int64))

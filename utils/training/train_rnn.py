@@ -23,6 +23,8 @@ from utils.run.steps import Step
 from utils.system import compute
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
+from utils.training.adam import Adam
+from utils.training.parts import added, part_sizes
 from utils.training.trainer import Training
 
 HELD_OUT_SEQUENCES = 50
@@ -107,7 +109,7 @@ def make_steps(
         among cores.
     """
     predicts = get_spec(config.env_name).predicts
-    optimizer = keras.optimizers.Adam(DecayByTimeSteps(config), clipvalue=config.rnn_grad_clip)
+    optimizer = Adam(DecayByTimeSteps(config), clipvalue=config.rnn_grad_clip)
     variables = rnn.trainable_variables
     optimizer.build(variables)
     mdn_loss = MDNLoss(rnn, predicts)
@@ -150,8 +152,7 @@ def make_steps(
 
     @tf.function(autograph=False)
     def train_step(batch: Batch, step: tf.Tensor) -> Losses:
-        size = batch.goes_on.shape[0]
-        sizes = [size * (part + 1) // parts - size * part // parts for part in range(parts)]
+        sizes = part_sizes(batch.goes_on.shape[0], parts)
         losses, gradients = [], []
         split = zip(*(tf.split(array, sizes) for array in rows(batch, step)))
         for part, mask in zip(split, masks(sizes, step)):
@@ -159,7 +160,7 @@ def make_steps(
                 outputs, *of_part, upstream = outputs_and_losses(*part, mask=mask)
             losses.append(of_part)
             gradients.append(tape.gradient(outputs, variables, output_gradients=upstream))
-        optimizer.apply([tf.add_n(of_parts) for of_parts in zip(*gradients)], variables)
+        optimizer.apply(added(gradients), variables)
         return named(losses)
 
     @tf.function(autograph=False)

@@ -1,7 +1,7 @@
 """Step 2's work: V learns from frames that are streamed from the rollouts."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -17,14 +17,19 @@ from utils.run.episodes import Rollout
 from utils.run.folder import RunFolder
 from utils.run.lineage import previous
 from utils.run.steps import Step
-from utils.system import seeding
+from utils.system import compute, seeding
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 from utils.system.resources import say_memory
+from utils.training.adam import Adam
+from utils.training.parts import added, part_sizes
 from utils.training.trainer import Training
 
 HELD_OUT_FRAMES = 1000  # for the held-out losses
 LOGS_PER_EPOCH = 5
+
+Losses = dict[str, tf.Tensor]
+Compiled = Callable[[tf.Tensor, tf.Tensor], Losses]
 
 
 def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, float | None]:
@@ -41,7 +46,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     say_memory("pools of frames", frames * 64 * 64 * 3)
     keras.utils.set_random_seed(config.seed)
     vae = new_vae(config)
-    train_step, optimizer = make_train_step(vae, config)
+    train_step, losses, optimizer = make_steps(vae, config, compute.parts_at_once(config.vae_batch_size))
     variables = vae.vae.trainable_variables + optimizer.variables
     held_out_obs = episodes.spread_steps(held_out_paths, Rollout, ("obs",), HELD_OUT_FRAMES)[0]
     codec = FrameCodec(vae, frozen=False)
@@ -61,7 +66,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
             return training.take_over(before.vae, run.vae_weights)
 
     def held_out() -> dict[str, float]:
-        return _held_out(vae, held_out_obs, config)
+        return _held_out(losses, held_out_obs, config)
 
     batches = prefetched(stream.batches(training.step, math.ceil(config.vae_num_epoch)), depth=8)
 
@@ -73,37 +78,59 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     return training.last_row()
 
 
-def make_train_step(
-    vae: VAE, config: Config
-) -> tuple[Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]], keras.optimizers.Optimizer]:
-    """A compiled step, of uint8 obs and an int64 step to losses, and its optimiser. The step seeds the draws of z."""
+def make_steps(vae: VAE, config: Config, parts: int = 1) -> tuple[Compiled, Compiled, keras.optimizers.Optimizer]:
+    """A compiled training step, of uint8 obs and an int64 step, compiled losses, of obs and noise, and the optimiser.
+
+    noise: standard normal, float32 (batch, z_size), of which z is drawn. The step seeds its own.
+    parts: of a batch that are worked on at once, `compute.parts_at_once`.
+    """
     rate = keras.optimizers.schedules.ExponentialDecay(config.vae_learning_rate, 1, config.vae_learning_rate_decay)
-    optimizer = keras.optimizers.Adam(rate)
+    optimizer = Adam(rate)
     variables = vae.vae.trainable_variables
     optimizer.build(variables)
 
-    @tf.function
-    def train_step(obs: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def in_parts(obs: tf.Tensor, noise: tf.Tensor) -> Iterator[tuple[tf.Tensor, tf.Tensor, float]]:
+        sizes = part_sizes(obs.shape[0], parts)
+        return zip(tf.split(obs, sizes), tf.split(noise, sizes), (size / obs.shape[0] for size in sizes))
+
+    def losses_of(obs: tf.Tensor, noise: tf.Tensor, share: float, training: bool) -> list[tf.Tensor]:
+        """What a part, this share of the batch, adds to the two losses."""
         images = images_from_obs(obs)
-        noise = tf.random.stateless_normal((len(obs), config.z_size), seed=tf.stack([config.draw_seed, step]))
-        with tf.GradientTape() as tape:
-            mu, logvar = vae.encode_mu_logvar(images, training=True)
-            reconstructions = vae.decode(sample_z(mu, logvar, noise), training=True)
-            reconstruction, kl = vae_losses(images, reconstructions, mu, logvar, config.vae_kl_tolerance)
-            loss = reconstruction + kl
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        mu, logvar = vae.encode_mu_logvar(images, training=training)
+        reconstructions = vae.decode(sample_z(mu, logvar, noise), training=training)
+        return [loss * share for loss in vae_losses(images, reconstructions, mu, logvar, config.vae_kl_tolerance)]
 
-    return train_step, optimizer
+    def named(losses: list[list[tf.Tensor]]) -> Losses:
+        reconstruction, kl = added(losses)
+        return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+
+    @tf.function(autograph=False)
+    def train_step(obs: tf.Tensor, step: tf.Tensor) -> Losses:
+        noise = tf.random.stateless_normal((obs.shape[0], config.z_size), seed=tf.stack([config.draw_seed, step]))
+        losses, gradients = [], []
+        for part in in_parts(obs, noise):
+            with tf.GradientTape() as tape:
+                of_part = losses_of(*part, training=True)
+                loss = tf.add_n(of_part)
+            losses.append(of_part)
+            gradients.append(tape.gradient(loss, variables))
+        optimizer.apply(added(gradients), variables)
+        return named(losses)
+
+    @tf.function(autograph=False)
+    def losses(obs: tf.Tensor, noise: tf.Tensor) -> Losses:
+        return named([losses_of(*part, training=False) for part in in_parts(obs, noise)])
+
+    return train_step, losses, optimizer
 
 
-def _held_out(vae: VAE, obs: np.ndarray, config: Config) -> dict[str, float]:
+def _held_out(losses: Compiled, obs: np.ndarray, config: Config) -> dict[str, float]:
     """The training loss on held-out frames, with the same draws of z each time."""
-    losses, rng = [], seeding.generator(config.seed, "held-out draws")
+    found, rng = [], seeding.generator(config.seed, "held-out draws")
     for begin in range(0, len(obs), 100):
-        images = images_from_obs(obs[begin : begin + 100])
-        mu, logvar = vae.encode_mu_logvar(images, training=False)
-        z = sample_z(mu, logvar, rng.standard_normal(mu.shape, np.float32))
-        losses.append(vae_losses(images, vae.decode(z, training=False), mu, logvar, config.vae_kl_tolerance))
-    reconstruction, kl = np.mean([[float(r), float(k)] for r, k in losses], axis=0)
+        batch = obs[begin : begin + 100]
+        noise = rng.standard_normal((len(batch), config.z_size), np.float32)
+        of_batch = losses(batch, noise)
+        found.append([float(of_batch[name]) for name in ("reconstruction", "kl")])
+    reconstruction, kl = np.mean(found, axis=0)
     return {"reconstruction": float(reconstruction), "kl": float(kl)}
