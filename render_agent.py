@@ -58,7 +58,7 @@ def main() -> None:
         check_film_path(arguments.film)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_controller
+    from utils.agent.controllers import load_controller
 
     agent = Agent(config, run)
     parameters, which = load_controller(config, run)

@@ -72,7 +72,7 @@ def _quality(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> Non
     import numpy as np
 
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_checked_controller
+    from utils.agent.controllers import load_checked_controller
     from utils.dreams import baselines, open_loop, quality_table, recorded
     from utils.figures.dreams import save_dream_film, save_dream_strip
 
@@ -115,7 +115,7 @@ def _ends(run: RunFolder, folder: Path, arguments: argparse.Namespace) -> None:
     check_rnn(run, config)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_checked_controller
+    from utils.agent.controllers import load_checked_controller
     from utils.data.sequences import split_series
     from utils.dreams import ends, foresight
     from utils.figures.ends import save_ends

@@ -53,7 +53,7 @@ def main() -> None:
 def _scores(run: RunFolder, precision: str, arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     """Of the controller in each dream, and of each candidate of the population the mean of its dreams."""
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_controller
+    from utils.agent.controllers import load_controller
     from utils.agent.rollouts import Job
     from utils.dreams.evaluator import DreamEvaluator
 

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.report import announce, command, store, with_store
-from utils.evolution.tasks import Task, TaskResult
+from utils.evolution.tasks import Ready, Task, TaskResult
 from utils.run import cli, config
 from utils.run.folder import RunFolder
 from utils.system import compute
@@ -68,7 +68,7 @@ class SimulatedRanks:
         self._numbers = itertools.count()
         self.late = 0.0  # seconds that answers lay there, of all workers
         self.task_bytes = self.result_bytes = 0
-        ready = pickle.dumps(("ready", 0.0))
+        ready = pickle.dumps(("ready", Ready(0.0, "")))
         self._answers = [Answer(0.0, next(self._numbers), rank, ready) for rank in self.workers]
 
     def send(self, task: Task | None, rank: int) -> None:

@@ -34,7 +34,7 @@ PROCESSES = 2
 def scores(folder: Path, kind: str, first_seed: int, episodes: int) -> list[float]:
     compute.start_tensorflow(threads=1)
     from utils.agent.agent import Agent
-    from utils.agent.checkpoints import load_controller
+    from utils.agent.controllers import load_controller
     from utils.agent.evaluate import evaluation_jobs, score
     from utils.run.folder import RunFolder
     from utils.system.progress import Progress

@@ -147,7 +147,6 @@ def evolution_log(folder: RunFolder, tick: Tick) -> None:
     run = RunFolder(folder.path.with_name("log"))
     run.controller.mkdir(parents=True)
     state, log = EvolutionState(config, np.zeros(867)), EvolutionLog(config, run)
-    log.open_tensorboard()
     rng = np.random.default_rng(0)
     names = ("reward_mean", "reward_std", "reward_min", "reward_max", "sigma", "rms_stdev", "mean_steps")
     while True:
@@ -158,7 +157,7 @@ def evolution_log(folder: RunFolder, tick: Tick) -> None:
         row |= {"generation_seconds": 50.0, "seconds": 50.0 * state.generation, "worker_ranks": 2}
         state.rows.append(row | {"worker_memory_mb": 500.0, "cma_stop": ""})
         state.fitness.append(rng.normal(size=POPULATION).tolist())
-        state.save(run.controller)
+        state.save(state.frozen(), run.controller)
         log.write(state)
         tick()
 

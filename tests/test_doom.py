@@ -13,7 +13,7 @@ from PIL import Image
 from tests.helpers import ROOT, all_steps_here, call_here, children
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_checked_controller
+from utils.agent.controllers import load_checked_controller
 from utils.agent.rollouts import ExplorationPolicy, Job, Observer, rollout_episodes
 from utils.dreams import ends, foresight
 from utils.dreams.evaluator import DreamEvaluator

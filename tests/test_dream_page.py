@@ -16,7 +16,8 @@ from models.mdn_rnn import end_probability
 from models.vae import build_vae
 from tests.helpers import ROOT, call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import dream_model, load_controller
+from utils.agent.checkpoints import dream_model
+from utils.agent.controllers import load_controller
 from utils.dreams.noise import DreamNoise, InitialLatents
 from utils.figures.dream_page import page_weights
 from utils.run.folder import RunFolder

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -95,6 +96,7 @@ def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_sto
     assert "CMA-ES is told the scores in fitness.csv again" in done.stdout
     assert "going on after generation 2" in done.stdout
     assert "in the dream: " in done.stdout
+    assert re.search("each worker dreams on one core, (float32|bfloat16)", done.stdout)
     assert fitness(whole) == fitness(halves)
     with np.load(whole / "tiny/controller/means.npz") as means, np.load(halves / "tiny/controller/means.npz") as others:
         np.testing.assert_array_equal(means["means"], others["means"])

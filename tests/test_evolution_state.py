@@ -1,10 +1,13 @@
 """The parts of the evolution: its tasks, its draws, its state."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from tests.helpers import TINY
-from utils.agent.checkpoints import save_controller
+from tests.helpers import ROOT, TINY
+from utils.agent.controllers import save_controller
 from utils.agent.rollouts import Patience
 from utils.environments import get_spec
 from utils.evolution.orchestrator import _say_who_works
@@ -160,17 +163,24 @@ def test_another_seed_of_c_is_another_evolution_with_the_same_evaluations():
 
 
 def test_workers_with_nothing_to_do_are_told_with_the_setting_that_would_keep_them_busy(capsys):
-    _say_who_works(4, config.load(TINY))
+    _say_who_works(4, config.load(TINY), "float32")
     told = capsys.readouterr().out
     assert "4 workers, and a generation has 3 tasks: 1 have nothing to do" in told
     assert "controller_num_worker=6 controller_num_worker_trial=1 would keep 4 busy" in told
-    _say_who_works(3, config.load(TINY))
+    _say_who_works(3, config.load(TINY), "float32")
     assert not capsys.readouterr().out
 
 
 def test_an_evolution_in_the_dream_says_where_it_dreams(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(compute, "NVIDIA", str(tmp_path))  # as if it were the file of a GPU
-    _say_who_works(3, config.load(TINY, ["controller_environment=dream"]))
+    where = f"float32{compute.unusable_gpu()}"
+    _say_who_works(3, config.load(TINY, ["controller_environment=dream"]), where)
     told = capsys.readouterr().out
-    assert told.startswith("each worker dreams on one core, ")
+    assert told.startswith("each worker dreams on one core, float32; ")
     assert "cannot use: make install TENSORFLOW=gpu" in told
+
+
+def test_the_orchestrator_needs_no_tensorflow():
+    code = "import sys, utils.evolution.session, utils.evolution.orchestrator; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

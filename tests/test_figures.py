@@ -24,6 +24,7 @@ from utils.figures.inputs import FigureInputs
 from utils.run.episodes import Series
 from utils.run.export import ship
 from utils.run.folder import RunFolder
+from utils.run.steps import Step
 from utils.system.progress import Progress, duration
 
 # They need a run's settings alone.
@@ -188,7 +189,12 @@ def test_tensorboard_has_the_pictures(evolved):
     for folder, names in expected.items():
         log = EventAccumulator(str(evolved / "tiny" / folder / "tensorboard"))
         log.Reload()
-        assert {f"{folder}/{name}" for name in names} <= set(log.Tags()["tensors"])
+        assert {f"{folder}/{name}" for name in names} <= {*log.Tags()["scalars"], *log.Tags()["images"]}
+    (picture,) = log.Images("controller/weights")
+    assert picture.encoded_image_string == (evolved / "tiny/controller/weights.png").read_bytes()
+    (sigma,) = log.Scalars("controller/sigma")
+    (row,) = RunFolder(evolved / "tiny").log(Step.CONTROLLER)
+    assert (sigma.step, sigma.value) == (1, pytest.approx(row["sigma"]))
 
 
 def test_quiet_is_quiet_and_others_end_with_what_comes_next(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 
 from tests.helpers import TINY, all_steps_here, call_here, step_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import build_rnn, load_checked_controller, load_controller, load_rnn
+from utils.agent.checkpoints import build_rnn, load_rnn
+from utils.agent.controllers import load_checked_controller, load_controller
 from utils.agent.rollouts import Job
 from utils.dreams import iterations
 from utils.dreams.evaluator import DreamEvaluator
@@ -174,12 +175,15 @@ def test_mistakes_are_a_line(runs, trained, tmp_path):
 def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
     following = tmp_path / "next.yaml"
     following.write_text(
-        f"extends: {TINY}\nrollout_policy: controller\nmax_trials: 1\nencoded_trials: 1\nvae_num_epoch: 0\n"
+        f"extends: {TINY}\nrollout_policy: controller\nmax_trials: 1\nvae_num_epoch: 0\n"
         "rnn_num_steps: 2\ncontroller_start: zero\n"
     )
     short = ("controller_environment=dream", "controller_num_generation=2", "controller_eval_steps=1")
     overrides = (f"runs_folder={runs}", *short, "exp_name=alone")
     arguments = (str(TINY), str(following), *overrides, "--workers", "0")
+    planned = rounds.plan([str(TINY), *[str(following)] * 2], [*overrides, "encoded_trials=1"])
+    counts = [(config.max_trials, config.encoded_trials) for *_, config in planned]
+    assert counts == [(3, 1), (4, 2), (5, 3)]
     shutil.copytree(runs / "tiny", runs / "alone")
     shutil.rmtree(runs / "alone/controller")
     # As if it had been stopped after the first round.
@@ -192,7 +196,7 @@ def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
         assert told in done.stdout
     first, second = RunFolder(runs / "alone"), RunFolder(runs / "alone_2")
     config = second.read_config()
-    assert (config.num_episodes, config.num_encoded, config.previous_run) == (8, 2, str(first.path))
+    assert (config.num_episodes, config.previous_run) == (8, str(first.path))
     with open(first.path / "rounds.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ["alone", "alone_2"]

@@ -10,7 +10,7 @@ from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from tests.helpers import ROOT, call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller
+from utils.agent.controllers import load_controller
 from utils.dreams.noise import DreamNoise
 from utils.run.folder import RunFolder
 

@@ -232,6 +232,16 @@ def test_what_takes_long_says_so_once(capsys):
     assert re.search(r"V: about \d+ min \d\d s left|V: about \d+ h \d\d min left", said)
 
 
+def test_the_first_of_many_at_once_say_nothing_of_the_rate(capsys):
+    progress = Progress("agent", "episodes")
+    progress.QUIET_INTERVAL = 0.0
+    progress.start(5, at_once=3)
+    for _ in range(5):
+        progress.advance()
+    lines = capsys.readouterr().out.splitlines()
+    assert ["no estimate yet" in line for line in lines] == [True, True, False, False, False]
+
+
 def test_foreign_weights_are_named(copy_of_trained):
     runs = copy_of_trained()
     (runs / "tiny/rnn/rnn.weights.h5").write_bytes(b"not weights")

@@ -8,7 +8,7 @@ from models.dream import DreamModel
 from models.mdn_rnn import MDNRNN
 from tests.helpers import ROOT
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_checked_controller
+from utils.agent.controllers import load_checked_controller
 from utils.dreams import baselines, open_loop, quality_table, recorded
 from utils.dreams.recorded import Recorded
 from utils.run import config, episodes

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.helpers import call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_controller
+from utils.agent.controllers import load_controller
 from utils.dreams.filmed import record_median
 from utils.run.folder import RunFolder
 

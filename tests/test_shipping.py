@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import TINY, call_here
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_checked_controller, load_controller
+from utils.agent.controllers import load_checked_controller, load_controller
 from utils.data.collect import collect
 from utils.data.encode import encode_rollouts
 from utils.run import config as configuration

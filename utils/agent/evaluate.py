@@ -192,7 +192,7 @@ def _play(
 ) -> list[Outcome]:  # fmt: skip
     """Plays all jobs, then closes the environments."""
     if progress:
-        progress.start(len(jobs))
+        progress.start(len(jobs), at_once=len(envs))
         observers = [*observers, _Counter(progress)]
     try:
         return rollout_episodes(envs, policy, jobs, max_steps, observers)

@@ -14,7 +14,8 @@ import tensorflow as tf
 from models.controller import ACTIVATIONS, Controller
 from models.mdn_rnn import LOGVAR_LIMIT, MDNRNN
 from models.vae import IMAGE_SHAPE, VAE
-from utils.agent.checkpoints import load_checked_controller, load_rnn, load_vae
+from utils.agent.checkpoints import load_rnn, load_vae
+from utils.agent.controllers import load_checked_controller
 from utils.environments import get_spec
 from utils.run.folder import RunFolder
 from utils.run.steps import Step

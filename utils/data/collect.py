@@ -92,7 +92,7 @@ class Rollouts:
             return envs, ExplorationPolicy(spec.explorations[config.exploration_policy], self.num_envs)
         compute.start_tensorflow(threads=1)
         from utils.agent.agent import Agent, NoisyPolicy
-        from utils.agent.checkpoints import load_checked_controller
+        from utils.agent.controllers import load_checked_controller
 
         agent = Agent(before.read_config(), before)
         parameters, _ = load_checked_controller(agent.config, before)

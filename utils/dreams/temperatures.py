@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.agent import evaluate
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import load_checked_controller
+from utils.agent.controllers import load_checked_controller
 from utils.agent.rollouts import Outcome
 from utils.dreams.evaluator import DreamEvaluator
 from utils.environments import get_spec

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.agent.checkpoints import load_checked_controller
+from utils.agent.controllers import load_checked_controller
 from utils.evolution.state import EvolutionState
 from utils.run.config import Config
 from utils.run.folder import RunFolder

@@ -4,9 +4,8 @@ import time
 from functools import cached_property
 
 import numpy as np
-import tensorflow as tf
 
-from utils.agent.checkpoints import save_controller
+from utils.agent.controllers import save_controller
 from utils.environments import get_spec
 from utils.evolution.state import EvolutionState
 from utils.evolution.tasks import ScheduledTask
@@ -14,6 +13,7 @@ from utils.figures.control import save_weights
 from utils.figures.learning_curve import save_learning_curve
 from utils.run.config import Config
 from utils.run.folder import RunFolder
+from utils.system.event_log import EventLog
 from utils.system.files import write_csv, write_npz
 from utils.system.progress import PICTURE_SECONDS
 
@@ -96,15 +96,13 @@ class EvolutionLog:
         return "\n".join(lines)
 
     @cached_property
-    def _tensorboard(self) -> tf.summary.SummaryWriter:
-        return tf.summary.create_file_writer(str(self._run.controller / "tensorboard"))
+    def _tensorboard(self) -> EventLog:
+        return EventLog(self._run.controller / "tensorboard")
 
     def _write_tensorboard(self, row: dict, drawn: bool) -> None:
-        with self._tensorboard.as_default(step=row["generation"]):
-            for name, value in row.items():
-                if value is not None and name not in ("generation", "cma_stop"):
-                    tf.summary.scalar(f"controller/{name}", value)
-            for name in ("learning_curve", "weights") if drawn else ():
-                png = tf.io.decode_png((self._run.controller / f"{name}.png").read_bytes(), channels=3)
-                tf.summary.image(f"controller/{name}", png[None])
+        told = {name: value for name, value in row.items() if value is not None}
+        told = {f"controller/{name}": value for name, value in told.items() if name not in ("generation", "cma_stop")}
+        self._tensorboard.scalars(row["generation"], told)
+        for name in ("learning_curve", "weights") if drawn else ():
+            self._tensorboard.image(row["generation"], f"controller/{name}", self._run.controller / f"{name}.png")
         self._tensorboard.flush()

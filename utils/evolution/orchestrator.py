@@ -15,6 +15,7 @@ from utils.evolution.log import EvolutionLog
 from utils.evolution.state import EvolutionState, FinishedTasks
 from utils.evolution.tasks import (
     Messenger,
+    Ready,
     ScheduledTask,
     Task,
     TaskResult,
@@ -27,7 +28,6 @@ from utils.evolution.tasks import (
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.summaries import STATISTICS, statistics
-from utils.system import compute
 from utils.system.errors import UsageError
 from utils.system.progress import Progress
 
@@ -40,20 +40,20 @@ class WorkerPool:
     def __init__(self, ranks: Messenger):
         self._ranks = ranks
         self._free: list[int] = []
-        self._ready_after: list[float] = []
+        self._ready: list[Ready] = []
         self.schedule: list[ScheduledTask] = []  # of the tasks that were scored last
 
-    def wait_for_first(self) -> None:
-        while not self._free:
-            rank, (_, seconds) = self._ranks.receive()
-            self._welcome(rank, seconds)
+    def wait_for_first(self) -> Ready:
+        rank, (_, ready) = self._ranks.receive()
+        self._welcome(rank, ready)
+        return ready
 
-    def _welcome(self, rank: int, seconds: float) -> None:
+    def _welcome(self, rank: int, ready: Ready) -> None:
         self._free.append(rank)
-        self._ready_after.append(seconds)
-        if len(self._ready_after) == len(self._ranks.workers):
-            slowest = max(self._ready_after)
-            count = len(self._ready_after)
+        self._ready.append(ready)
+        if len(self._ready) == len(self._ranks.workers):
+            slowest = max(ready.seconds for ready in self._ready)
+            count = len(self._ready)
             print(f"{count} worker{'s' * (count > 1)}, the last one ready after {slowest:.1f} s", flush=True)
 
     def score(self, tasks: list[Task], finished: FinishedTasks, title: str) -> list[TaskResult]:
@@ -104,8 +104,7 @@ class WorkerPool:
 def orchestrate(ranks: Messenger, config: Config, run: RunFolder) -> EvolutionState:
     """Evolves the controller for `controller_num_generation` generations. Returns the last state."""
     pool, log = WorkerPool(ranks), EvolutionLog(config, run)
-    pool.wait_for_first()
-    _say_who_works(len(ranks.workers), config)
+    _say_who_works(len(ranks.workers), config, pool.wait_for_first().dreams_in)
     state = _begin(config, run, log)
     if config.controller_hard_fraction and not state.hard_tracks:
         state.hard_tracks = _screen(pool, state, config, run)
@@ -140,12 +139,11 @@ def _write(state: EvolutionState, frozen: bytes, run: RunFolder, log: EvolutionL
     log.write(state)
 
 
-def _say_who_works(workers: int, config: Config) -> None:
-    """Prints where dreams run, and the setting that would keep all workers busy if this one does not."""
+def _say_who_works(workers: int, config: Config, dreams_in: str) -> None:
+    """Prints in what dreams are computed, and the setting that would keep all workers busy if this one does not."""
     if config.controller_environment == "dream":
         gpu = "; the first worker of each host on its GPU" if config.controller_gpu else ""
-        how = f"{compute.precision(config.rnn_precision)}{gpu}{compute.unusable_gpu()}"
-        print(f"each worker dreams on one core, {how}", flush=True)
+        print(f"each worker dreams on one core, {dreams_in}{gpu}", flush=True)
     tasks, population = config.controller_num_worker, config.population
     if workers > tasks:
         wanted = next((count for count in range(workers, population) if population % count == 0), population)

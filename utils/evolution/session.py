@@ -13,7 +13,7 @@ from utils.run.config import Config
 from utils.run.folder import RunFolder, has_begun, opened
 from utils.run.steps import Step
 from utils.run.summaries import of_controller
-from utils.system import compute, mpi_setup
+from utils.system import mpi_setup
 from utils.system.errors import UsageError
 from utils.system.files import user_path, write_json
 from utils.system.processes import inside_mpi, usable_cores
@@ -100,7 +100,6 @@ def _lead(ranks: mpi.Ranks, pids: dict[int, tuple[str, int]], parser: argparse.A
                 write_json(run.controller / "ranks.json", pids)
                 for rank in ranks.workers:
                     ranks.send((config, run), rank)
-                compute.start_tensorflow(threads=1)  # takes seconds, in which the workers start
                 _orchestrate(ranks, config, run, arguments.brief)
 
             started = True
@@ -122,14 +121,15 @@ def _orchestrate(ranks: Messenger, config: Config, run: RunFolder, brief: bool) 
 def _check(config: Config, run: RunFolder, brief: bool) -> bool:
     """Whether all generations are done. Raises `UsageError` if an earlier step is missing or was done again."""
     provenance.check(config, run, Step.CONTROLLER)
-    if not has_begun(run, Step.CONTROLLER) or _generations(run) < config.controller_num_generation:
+    if not has_begun(run, Step.CONTROLLER):
         return False
-    compute.start_tensorflow(threads=1)
-    from utils.evolution.beginning import stopped
-    from utils.evolution.log import EvolutionLog
+    from utils.evolution.beginning import stopped  # imports cma, which takes a second
 
     state = stopped(config, run)
-    assert state  # its generations were counted
+    if state is None or state.generation < config.controller_num_generation:
+        return False
+    from utils.evolution.log import EvolutionLog
+
     EvolutionLog(config, run).write_files(state)  # the run may have been killed before it wrote them
     print(
         f"{run.controller}: {state.generation} generations are done already, nothing to do; raise "
@@ -139,17 +139,8 @@ def _check(config: Config, run: RunFolder, brief: bool) -> bool:
     return True
 
 
-def _generations(run: RunFolder) -> int:
-    """How many are done, by the state or, without it, by the tables."""
-    from utils.evolution.state import EvolutionState  # imports cma, which takes a second
-
-    if state := EvolutionState.restore(run.controller):
-        return state.generation
-    return len(run.log(Step.CONTROLLER)) if (run.controller / "fitness.csv").exists() else 0
-
-
 def _results(state: "EvolutionState", config: Config, run: RunFolder) -> dict[str, str]:
-    from utils.agent.checkpoints import controller_path
+    from utils.agent.controllers import controller_path
 
     return {
         "C": f"{of_controller(state.rows, config.controller_eval_episode)}: {controller_path(config, run)}",

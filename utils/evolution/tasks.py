@@ -22,6 +22,13 @@ from utils.system import seeding
 FIRST_SELECTION_SEED = 2**31
 
 
+class Ready(NamedTuple):
+    """What a worker says first."""
+
+    seconds: float  # that it took to start
+    dreams_in: str  # the precision of its dreams, and a warning if there is a GPU that they cannot use
+
+
 @dataclass(frozen=True)
 class Task:
     """Episodes that one worker plays at once."""

@@ -9,7 +9,7 @@ from utils.agent.rollouts import Outcome, rollout_episodes
 from utils.environments import get_spec
 from utils.evolution.ranks import Ranks
 from utils.evolution.single_thread_blas import STARTED
-from utils.evolution.tasks import Task, TaskResult
+from utils.evolution.tasks import Ready, Task, TaskResult
 from utils.run.config import Config
 from utils.run.folder import RunFolder
 from utils.run.provenance import judging_run
@@ -34,9 +34,10 @@ class RolloutWorker:
         self._policies: dict[int, AgentPolicy] = {}  # by the number of environments
         self._envs: list[gymnasium.Env] = []
 
-    def ready(self) -> tuple[str, float]:
+    def ready(self) -> tuple[str, Ready]:
         """Its first message to the orchestrator."""
-        return "ready", time.monotonic() - STARTED
+        precision = compute.precision(self._config.rnn_precision)
+        return "ready", Ready(time.monotonic() - STARTED, f"{precision}{compute.unusable_gpu()}")
 
     def answer(self, task: Task | None) -> tuple[str, TaskResult | None]:
         """Its message to the orchestrator for a task, or for None: to stop."""

@@ -8,7 +8,8 @@ import numpy as np
 from models.mdn_rnn import MDNRNN
 from models.vae import VAE, FrameCodec, kl_per_dimension
 from utils.agent.agent import Agent
-from utils.agent.checkpoints import build_rnn, load_controller, load_rnn, load_vae, new_vae
+from utils.agent.checkpoints import build_rnn, load_rnn, load_vae, new_vae
+from utils.agent.controllers import load_controller
 from utils.data.encode import to_series
 from utils.dreams.batch import DreamBatch
 from utils.environments import get_spec

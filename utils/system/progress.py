@@ -57,7 +57,8 @@ class Progress:
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = (self._total - self._done) / rate if rate else 0.0
             speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
-            remaining = f"{duration(left)} left" if rate else "no estimate yet"
+            known = rate and new >= min(self._at_once, self._total - self._first)
+            remaining = f"{duration(left)} left" if known else "no estimate yet"
             done = f"{self._title}: {self._done} of {self._total} {self._unit}"
             print(f"{done}, {speed}, {remaining}{shown}", flush=True)
 

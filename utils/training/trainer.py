@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from utils.run.folder import read_log
 from utils.system.errors import UsageError
+from utils.system.event_log import EventLog
 from utils.system.files import UNREADABLE, atomic_write, write_csv, write_json, write_npz
 from utils.system.progress import PICTURE_SECONDS, Progress
 
@@ -62,22 +63,20 @@ class Training:
         sums = {"sums": json.dumps(self._sums), "count": self._count}
         write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **sums, **arrays)
         self._write_table()
-        with self._tensorboard.as_default():
-            for row in self.rows[self._logged :]:
-                for name, value in row.items():
-                    if name != "step" and value is not None:
-                        tf.summary.scalar(f"{self._folder.name}/{name}", value, step=row["step"])
-            if drawing:
-                self._draw()
-                for path in self._pictures:
-                    png = tf.io.decode_png(path.read_bytes(), channels=3)
-                    tf.summary.image(f"{self._folder.name}/{path.stem}", png[None], step=self.step)
+        for row in self.rows[self._logged :]:
+            told = {f"{self._folder.name}/{name}": value for name, value in row.items() if value is not None}
+            step = told.pop(f"{self._folder.name}/step")
+            self._tensorboard.scalars(int(step), told)
+        if drawing:
+            self._draw()
+            for path in self._pictures:
+                self._tensorboard.image(self.step, f"{self._folder.name}/{path.stem}", path)
         self._tensorboard.flush()
         self._logged = len(self.rows)
 
     @cached_property
-    def _tensorboard(self) -> tf.summary.SummaryWriter:
-        return tf.summary.create_file_writer(str(self._folder / "tensorboard"))
+    def _tensorboard(self) -> EventLog:
+        return EventLog(self._folder / "tensorboard")
 
     def _draw(self) -> None:
         for path, draw in self._pictures.items():
