@@ -11,7 +11,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 
-from tests.helpers import shared, step  # noqa: E402
+from tests.helpers import shared, step, step_here  # noqa: E402
 from utils.system import compute  # noqa: E402
 
 compute.start_tensorflow()
@@ -26,7 +26,7 @@ def trained(tmp_path_factory) -> Path:
 
     def make(runs: Path) -> None:
         for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
-            done = step(script, runs)
+            done = step_here(script, runs)
             assert done.returncode == 0, done.stderr
 
     return shared(tmp_path_factory, "trained", make)
