@@ -30,7 +30,6 @@ from benchmarks.report import announce, command, store, with_store
 from utils.evolution.tasks import Ready, Task, TaskResult
 from utils.run import cli, config
 from utils.run.folder import RunFolder
-from utils.system import compute
 
 EPISODES, STEPS, GENERATIONS = 16, 1000, 5
 # Workers, tasks, candidates in a task.
@@ -154,7 +153,6 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=2000, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     announce(arguments)
-    compute.start_tensorflow(threads=1)
     rows = []
     for size in SIZES:
         rows.append(measure(arguments.folder, *size, arguments.steps_per_second))

@@ -97,12 +97,11 @@ class EvolutionLog:
 
     @cached_property
     def _tensorboard(self) -> EventLog:
-        return EventLog(self._run.controller / "tensorboard")
+        return EventLog(self._run.controller)
 
     def _write_tensorboard(self, row: dict, drawn: bool) -> None:
-        told = {name: value for name, value in row.items() if value is not None}
-        told = {f"controller/{name}": value for name, value in told.items() if name not in ("generation", "cma_stop")}
-        self._tensorboard.scalars(row["generation"], told)
+        numbers = {name: value for name, value in row.items() if name not in ("generation", "cma_stop")}
+        self._tensorboard.scalars(row["generation"], numbers)
         for name in ("learning_curve", "weights") if drawn else ():
-            self._tensorboard.image(row["generation"], f"controller/{name}", self._run.controller / f"{name}.png")
+            self._tensorboard.image(row["generation"], self._run.controller / f"{name}.png")
         self._tensorboard.flush()

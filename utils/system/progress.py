@@ -30,7 +30,8 @@ class Progress:
 
     def start(self, total: int, done: int = 0, at_once: int = 1) -> None:
         """at_once: how many are worked on at a time. The first of them say nothing of the rate of all."""
-        self._total, self._done, self._first, self._at_once = total, done, done, at_once
+        self._total, self._done, self._first = total, done, done
+        self._enough = max(1, min(at_once, total - done))  # to tell a rate
         self._began = self._said = time.monotonic()
         self._estimated = False
         if self._terminal:
@@ -41,7 +42,7 @@ class Progress:
         self._done += count
         now = time.monotonic()
         new = self._done - self._first
-        if not self._estimated and new >= self._at_once and now - self._began >= self.FIRST_SECONDS:
+        if not self._estimated and new >= self._enough and now - self._began >= self.FIRST_SECONDS:
             self._estimated = True
             left = (self._total - self._done) * (now - self._began) / new
             if left > self.LONG:
@@ -57,8 +58,7 @@ class Progress:
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
             left = (self._total - self._done) / rate if rate else 0.0
             speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
-            known = rate and new >= min(self._at_once, self._total - self._first)
-            remaining = f"{duration(left)} left" if known else "no estimate yet"
+            remaining = f"{duration(left)} left" if new >= self._enough else "no estimate yet"
             done = f"{self._title}: {self._done} of {self._total} {self._unit}"
             print(f"{done}, {speed}, {remaining}{shown}", flush=True)
 

@@ -11,6 +11,6 @@ def part_sizes(rows: int, parts: int) -> list[int]:
     return [rows * (part + 1) // parts - rows * part // parts for part in range(parts)]
 
 
-def added(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """The sum over the parts. gradients: of each part, a list with one for each variable."""
-    return [tf.add_n(of_parts) for of_parts in zip(*gradients)]
+def added(of_parts: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    """Sums over the parts. of_parts: of each part the same list of tensors, such as losses or gradients."""
+    return [tf.add_n(tensors) for tensors in zip(*of_parts)]

@@ -147,7 +147,7 @@ def make_steps(
         return outputs, *mdn_loss(outputs, next_z, next_weight, reward_or_done, weight)
 
     def named(losses: list[list[tf.Tensor]]) -> Losses:
-        nll, loss = (tf.add_n(of_parts) for of_parts in zip(*losses))
+        nll, loss = added(losses)
         return {"loss": nll + loss, "nll": nll, predicts: loss}
 
     @tf.function(autograph=False)

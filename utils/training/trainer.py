@@ -64,19 +64,20 @@ class Training:
         write_npz(self._path, step=self.step, rows=json.dumps(self.rows), **sums, **arrays)
         self._write_table()
         for row in self.rows[self._logged :]:
-            told = {f"{self._folder.name}/{name}": value for name, value in row.items() if value is not None}
-            step = told.pop(f"{self._folder.name}/step")
-            self._tensorboard.scalars(int(step), told)
+            losses = dict(row)
+            step = losses.pop("step")
+            assert step is not None  # as a loss may be
+            self._tensorboard.scalars(int(step), losses)
         if drawing:
             self._draw()
             for path in self._pictures:
-                self._tensorboard.image(self.step, f"{self._folder.name}/{path.stem}", path)
+                self._tensorboard.image(self.step, path)
         self._tensorboard.flush()
         self._logged = len(self.rows)
 
     @cached_property
     def _tensorboard(self) -> EventLog:
-        return EventLog(self._folder / "tensorboard")
+        return EventLog(self._folder)
 
     def _draw(self) -> None:
         for path, draw in self._pictures.items():
