@@ -6,7 +6,7 @@
 Each row is a run beside RUN. It goes on from V of RUN, and from its M where M is trained, and evolves a C from zero.
 All rows have the settings of RUN; key=value changes them for all. C is the mean with the best evaluation. It is then
 scored on other tracks. Rows that are done are not repeated, and one that was stopped goes on.
---store writes benchmarks/results/ablations.csv.
+--store writes benchmarks/results/ablations.csv, after each row.
 """
 
 import json
@@ -87,11 +87,12 @@ def main() -> None:
             print(f"\n{name}, z: {latent}", flush=True)
             row = evolve(run, settings, arguments.workers)
             rows.append(row_of_table(name, latent, config, row, score(row, arguments.episodes, arguments.seed)))
+            if arguments.store:
+                write_csv(RESULTS / "ablations.csv", rows[0], (row.values() for row in rows))
     print()
     for row in rows:
         print(f"{row['C reads']:28} z: {row['z']:8} {row['mean']:7.1f} +- {row['std']:5.1f}   paper: {row['paper']}")
     if arguments.store:
-        write_csv(RESULTS / "ablations.csv", rows[0], (row.values() for row in rows))
         print(f"stored in {RESULTS / 'ablations.csv'}")
 
 
