@@ -3,7 +3,8 @@
 The orchestrator asks a cma object for a population of `controller_num_worker` x `controller_num_worker_trial`
 candidates. Workers play `controller_num_episode` episodes with each, with V and M, and the scores go back into the
 cma object. Every `controller_eval_steps` generations the mean of the population plays on evaluation tracks, the same
-each time and never used for training; the best one is kept. A run that was stopped goes on where it was.
+each time and never used for training; the best one is kept. With `controller_num_mean` it is an average of the means
+of so many last generations. A run that was stopped goes on where it was.
 
 With `controller_environment=dream` C trains in M's dream, without a real step. The mean of the population is then
 evaluated in the dream and in the real environment, to show whether C cheats the dream. C is then the last mean, or

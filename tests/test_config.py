@@ -55,6 +55,7 @@ def test_overrides_and_extends(tmp_path):
         (["controller_hard_fraction=0.5"], ["controller_hard_fraction", "hard for which C?", "previous_run"]),
         (["previous_run=a", "controller_hard_fraction=0.02"], ["0.02 of controller_num_episode 16", "one episode"]),
         (["controller_environment=dream", "controller_hard_fraction=0.5"], ["dreams have no tracks"]),
+        (["controller_environment=dream", "controller_num_mean=2"], ["controller_num_mean", "is the last mean"]),
         (["nonsense"], ["'nonsense'", "key=value"]),
         (["z_size=[1"], ["z_size=[1", "not valid YAML"]),
     ],

@@ -100,6 +100,20 @@ def test_a_run_that_goes_on_has_draws_of_its_own():
     assert first.draw_seed == first.seed == second.seed != second.draw_seed
 
 
+def test_the_average_of_the_last_means_is_evaluated_and_kept():
+    c = config.load(TINY)
+    state = EvolutionState(c, np.zeros(10))
+    for generation in range(1, 13):
+        candidates = state.ask()
+        state.tell(candidates, -(candidates**2).sum(1))
+        evaluated = 0.5 if generation == 9 else 0.0 if generation == 12 else None
+        state.complete({"generation": generation, "averaged_means": 4, "evaluation_mean": evaluated})
+    np.testing.assert_array_equal(state.averaged(1), state.mean)
+    np.testing.assert_array_equal(state.averaged(100), state.averaged(12))  # without where it started
+    assert (state.best["generation"], state.best["averaged_means"]) == (9, 4)
+    np.testing.assert_allclose(state.best["parameters"], sum(state.means[6:10]) / 4, rtol=1e-5, atol=1e-7)
+
+
 def test_a_restored_evolution_asks_and_learns_the_same(tmp_path):
     c = config.load(TINY)
     ours, theirs = EvolutionState(c, np.zeros(10)), EvolutionState(c, np.zeros(10))
@@ -130,7 +144,7 @@ def test_an_evolution_can_be_told_its_scores_again(tmp_path):
         ours.tell(candidates := ours.ask(), -(candidates**2).sum(1) + 1 / 3)
         score = float(-generation / 3) if generation % 3 == 0 else None
         row = {"generation": generation, "seconds": 0.1 * generation, "sigma": ours.es.sigma, "cma_stop": ""}
-        row |= {"evaluation_mean": score, "evaluation_std": score, "reward_mean": 1 / 3}
+        row |= {"evaluation_mean": score, "evaluation_std": score, "reward_mean": 1 / 3, "averaged_means": 2}
         ours.complete(row)
     folder = run.controller
     save_controller(folder / "mean.npz", ours.mean, generation=7)

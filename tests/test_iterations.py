@@ -73,7 +73,8 @@ def test_a_second_iteration_goes_on_from_the_first(runs):
 
 def test_c_goes_on_where_it_fails(evolved, tmp_path):
     runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
-    hard = ("controller_hard_fraction=0.5", "controller_screened_episode=16", "controller_num_generation=1")
+    hard = ("controller_hard_fraction=0.5", "controller_screened_episode=16", "controller_num_generation=2")
+    hard += ("controller_num_mean=2", "controller_eval_steps=2")
     done = all_steps_here(runs, *settings(runs, "vae_num_epoch=0", "rnn_num_steps=0", *hard))
     assert "on 16 tracks; its hard ones are the worst 1, up to" in done.stdout
     run = RunFolder(runs / "next")
@@ -81,8 +82,15 @@ def test_c_goes_on_where_it_fails(evolved, tmp_path):
     screened = [job.env_seed for task in screening_tasks(run.read_config(), state.means[0]) for job in task.jobs]
     assert len(state.hard_tracks) == 1
     assert set(state.hard_tracks) < set(screened)
+    assert "(the average of 2 means)" in done.stdout
+    parameters, which = load_controller(run.read_config(), run)
+    assert which == "best mean by evaluation, generation 2"
+    np.testing.assert_array_equal(parameters, np.mean(state.means[1:], axis=0, dtype=np.float64).astype(np.float32))
+    assert len(state.means) == 3
     ship(run, RunFolder(runs / "shipped"))
-    assert RunFolder(runs / "shipped").read_config().controller_hard_fraction == 0  # it has no C to fail first
+    shipped = RunFolder(runs / "shipped").read_config()
+    assert shipped.controller_hard_fraction == 0  # it has no C to fail first
+    assert shipped.controller_num_mean == 1
 
 
 def test_another_c_learns_with_an_m_that_was_never_trained(evolved, tmp_path):

@@ -185,7 +185,7 @@ def _generation(
     log: EvolutionLog,
     written: Future | None,
 ) -> tuple[dict, float]:
-    """Scores a population, updates CMA-ES and evaluates the mean if it is time to.
+    """Scores a population, updates CMA-ES and evaluates its mean, or an average of its last ones, if it is time to.
 
     written: the files of the generation before, whose writing may have failed.
     Returns columns of the log, and the memory of the largest worker in MB.
@@ -211,12 +211,14 @@ def _generation(
         "steps": int(sum(steps)),
         "worker_seconds": round(sum(result.seconds for result in results), 3),
     }
+    row["averaged_means"] = min(config.controller_num_mean, number)
     due = number % config.controller_eval_steps == 0 or number == config.controller_num_generation
     if number == 1 or number % -(-config.controller_num_generation // KEPT_POPULATIONS) == 0:
         log.write_generation(state, candidates, pool.schedule)
     for name in evaluations(config):
         if due:
-            evaluated = pool.score(evaluation_tasks(config, state.mean, name), finished, name)
+            mean = state.averaged(row["averaged_means"])
+            evaluated = pool.score(evaluation_tasks(config, mean, name), finished, name)
             row |= statistics(np.concatenate([result.scores for result in evaluated]), f"{name}_")
             results += evaluated
         else:

@@ -64,19 +64,29 @@ class EvolutionState:
         """Updates CMA-ES and the mean. scores: (population,), the higher the better."""
         self.es.tell(list(candidates), list(-scores))  # CMA-ES minimises
         self.mean = self.es.mean.astype(np.float32)
+        self.means.append(self.mean)
         self.scores = scores.tolist()
+
+    def averaged(self, count: int) -> np.ndarray:
+        """The average of the means of the last `count` generations that were told, float32 (num_parameters,).
+
+        A mean that no longer climbs still wanders, and its average is nearer to what it wanders about: Polyak and
+        Juditsky 1992, "Acceleration of stochastic approximation by averaging".
+        """
+        return np.stack(self.means[1:][-count:]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def complete(self, row: dict) -> None:
         """Ends the generation. row: of the log."""
         self.generation += 1
         self.rows.append(row)
         self.fitness.append(self.scores)
-        self.means.append(self.mean)
         column = selector(row)
         score = row[column]
         if score is not None and (self.best is None or score > self.best[column]):
+            count = row.get("averaged_means") or 1  # an older version always evaluated the last mean
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
-            self.best = {"generation": self.generation, "parameters": self.mean, **evaluation}
+            facts = {"generation": self.generation, "averaged_means": count}
+            self.best = facts | {"parameters": self.averaged(count)} | evaluation
 
     @classmethod
     def replayed(cls, config: Config, start: np.ndarray, folder: Path) -> "EvolutionState":

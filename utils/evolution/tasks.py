@@ -144,7 +144,7 @@ def evaluations(config: Config) -> list[str]:
 
 
 def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]:
-    """The mean of the population on `controller_eval_episode` tracks, or dreams, that training never uses.
+    """The mean, or an average of means, on `controller_eval_episode` tracks, or dreams, that training never uses.
 
     They are the same at every evaluation, so that generations can be compared. Episodes are whole: neither
     `controller_max_frames` nor `controller_patience` ends them.

@@ -44,6 +44,8 @@ def check(config: "Config") -> None:
         )
     if config.controller_num_rnn > 1 and config.controller_environment == "real":
         raise UsageError("controller_num_rnn: only dreams are dealt among several Ms; set it to 1")
+    if config.controller_num_mean > 1 and config.controller_environment == "dream":
+        raise UsageError("controller_num_mean: a C that learns in dreams is the last mean; set it to 1")
     if config.controller_judge_run and config.controller_environment == "real":
         raise UsageError("controller_judge_run: a dream judges a C that learns in dreams; set it to null")
     if config.controller_num_rnn > fewest:

@@ -110,6 +110,7 @@ class Config(BaseModel):
     controller_diagonal: bool = _setting(Step.CONTROLLER)
     controller_eval_steps: int = _setting(Step.CONTROLLER, fixed=False, ge=1)
     controller_eval_episode: int = _setting(Step.CONTROLLER, fixed=False, ge=1)
+    controller_num_mean: int = _setting(Step.CONTROLLER, fixed=False, ge=1, default=1)
 
     @model_validator(mode="after")
     def _agree(self) -> "Config":

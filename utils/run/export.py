@@ -49,7 +49,7 @@ KEPT = {  # with the step that made each
 # The agent comes without its earlier runs and its series: a run that builds on it starts here.
 START = {
     "previous_run": None, "rollout_policy": "explore", "controller_num_rnn": 1, "controller_judge_run": None,
-    "controller_dream_start": "first", "controller_hard_fraction": 0.0,
+    "controller_dream_start": "first", "controller_hard_fraction": 0.0, "controller_num_mean": 1,
 }  # fmt: skip
 MAX_STARTS, MAX_HELD_OUT = 1000, 200  # frames: each takes two numbers of 4 bytes for each one of z
 

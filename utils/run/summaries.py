@@ -51,7 +51,10 @@ def of_controller(rows: list[dict], episodes: int) -> str:
     judged = column == "judge_evaluation_mean"
 
     def score(row: dict) -> str:
-        return f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
+        count = row.get("averaged_means") or 1
+        averaged = f" (the average of {count:.0f} means)" if count > 1 else ""
+        told = f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
+        return told + averaged
 
     if "dream_evaluation_mean" in last and not judged:
         return f"the last mean of the population, {score(last)}, in {episodes} real episodes, which select nothing"
