@@ -51,6 +51,8 @@ def test_parts_are_fixed_by_the_configuration():
     evaluation = evaluation_tasks(c, candidates[0], "evaluation")
     assert sum(len(part.jobs) for part in evaluation) == 2
     assert all(part.max_steps == get_spec(c.env_name).max_steps for part in evaluation)
+    averaged = evaluation_tasks(config.load(TINY, ["controller_num_mean=3"]), candidates[0], "evaluation")
+    assert {part.name for part in averaged}.isdisjoint(part.name for part in evaluation)  # results of another C
     patient = config.load(TINY, ["controller_patience=20"])
     assert {part.patience for part in generation_tasks(patient, 4, candidates)} == {Patience(20, -0.1)}
     assert {

@@ -163,7 +163,9 @@ def evaluation_tasks(config: Config, mean: np.ndarray, where: str) -> list[Task]
     ]
     if where != EVALUATIONS["real"]:
         return [Task(f"{where}_{count}", mean[None], jobs, steps, dreamed=True, judged=judged)]
-    return _of_one_candidate("evaluation", mean, jobs, config)
+    # Tasks with results of another average, from before a kill and a new setting, have another name.
+    averaged = f"_of_{config.controller_num_mean}" if config.controller_num_mean > 1 else ""
+    return _of_one_candidate(f"{where}{averaged}", mean, jobs, config)
 
 
 def _of_one_candidate(name: str, parameters: np.ndarray, jobs: list[Job], config: Config) -> list[Task]:
