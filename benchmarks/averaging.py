@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import RESULTS, announce, at_least_1, command, with_store
+from utils.evolution.state import average
 from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.run.steps import Step
@@ -40,8 +41,8 @@ def main() -> None:
     agent, rows = Agent(run.read_config(), run), []
     jobs, steps = evaluate.evaluation_jobs(arguments.seed, arguments.episodes), agent.spec.max_steps
     for count in arguments.counts:
-        parameters = means[-count:].mean(axis=0, dtype=np.float64).astype(np.float32)
-        outcomes = evaluate.score(agent, parameters, jobs, False, steps, Progress(f"{count} averaged", "episodes"))
+        how = jobs, False, steps, Progress(f"{count} averaged", "episodes")
+        outcomes = evaluate.score(agent, average(means, count), *how)
         finished = [outcome.steps for outcome in outcomes if outcome.steps < steps]
         row = {"means": min(count, len(means)), "last_generation": last}
         row |= {name: round(value, 1) for name, value in statistics([o.score for o in outcomes]).items()}

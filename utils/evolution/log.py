@@ -87,9 +87,9 @@ class EvolutionLog:
             )
         if row["evaluation_mean"] is not None and state.best:
             count = row["averaged_means"]
+            evaluated = f"the average of the last {count} means" if count > 1 else "the mean of the population"
             lines.append(
-                f"  {f'the average of the last {count} means' if count > 1 else 'the mean of the population'} "
-                f"on {self._config.controller_eval_episode} {self._spec.episode_noun}s "
+                f"  {evaluated} on {self._config.controller_eval_episode} {self._spec.episode_noun}s "
                 f"for evaluation: {row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} "
                 f"(that of generation {state.best['generation']}, the best so far, "
                 f"{state.best['evaluation_mean']:.1f}); "

@@ -210,8 +210,8 @@ def _generation(
         "max_steps": int(max(steps)),
         "steps": int(sum(steps)),
         "worker_seconds": round(sum(result.seconds for result in results), 3),
+        "averaged_means": min(config.controller_num_mean, number),
     }
-    row["averaged_means"] = min(config.controller_num_mean, number)
     due = number % config.controller_eval_steps == 0 or number == config.controller_num_generation
     if number == 1 or number % -(-config.controller_num_generation // KEPT_POPULATIONS) == 0:
         log.write_generation(state, candidates, pool.schedule)

@@ -8,6 +8,7 @@ shared as log.csv and fitness.csv: CMA-ES, told the same scores again, comes to 
 import csv
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from utils.evolution.tasks import TaskResult
 from utils.run.config import Config
-from utils.run.summaries import selector
+from utils.run.summaries import averaged_means, selector
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, write_json
@@ -34,6 +35,15 @@ class GenerationRng:
 
     def __call__(self, *shape: int) -> np.ndarray:
         return self._generator.standard_normal(shape)
+
+
+def average(means: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """The average of the last `count` of `means`, or of all if there are fewer: float32 (num_parameters,).
+
+    A mean that no longer climbs still wanders, and its average is nearer to what it wanders about: Polyak and
+    Juditsky 1992, "Acceleration of stochastic approximation by averaging".
+    """
+    return np.stack(means[-count:]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 class EvolutionState:
@@ -68,12 +78,8 @@ class EvolutionState:
         self.scores = scores.tolist()
 
     def averaged(self, count: int) -> np.ndarray:
-        """The average of the means of the last `count` generations that were told, float32 (num_parameters,).
-
-        A mean that no longer climbs still wanders, and its average is nearer to what it wanders about: Polyak and
-        Juditsky 1992, "Acceleration of stochastic approximation by averaging".
-        """
-        return np.stack(self.means[1:][-count:]).mean(axis=0, dtype=np.float64).astype(np.float32)
+        """`average` of the generations that were told."""
+        return average(self.means[1:], count)
 
     def complete(self, row: dict) -> None:
         """Ends the generation. row: of the log."""
@@ -83,7 +89,7 @@ class EvolutionState:
         column = selector(row)
         score = row[column]
         if score is not None and (self.best is None or score > self.best[column]):
-            count = row.get("averaged_means") or 1  # an older version always evaluated the last mean
+            count = averaged_means(row)
             evaluation = {name: value for name, value in row.items() if "evaluation" in name}
             facts = {"generation": self.generation, "averaged_means": count}
             self.best = facts | {"parameters": self.averaged(count)} | evaluation

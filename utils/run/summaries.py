@@ -19,6 +19,11 @@ def selector(row: dict) -> str:
     return "judge_evaluation_mean" if "judge_evaluation_mean" in row else "evaluation_mean"
 
 
+def averaged_means(row: dict) -> int:
+    """How many means the C that was evaluated is an average of. row: of C's log; an older version did not log it."""
+    return int(row.get("averaged_means") or 1)
+
+
 def chosen(rows: list[dict]) -> dict:
     """The row of C's log of the mean that is C. rows: with at least one evaluation.
 
@@ -51,8 +56,8 @@ def of_controller(rows: list[dict], episodes: int) -> str:
     judged = column == "judge_evaluation_mean"
 
     def score(row: dict) -> str:
-        count = row.get("averaged_means") or 1
-        averaged = f" (the average of {count:.0f} means)" if count > 1 else ""
+        count = averaged_means(row)
+        averaged = f" (the average of {count} means)" if count > 1 else ""
         told = f"{row['evaluation_mean']:.1f} +- {row['evaluation_std']:.1f} after generation {row['generation']:.0f}"
         return told + averaged
 
