@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# Columns of zeros beside the gates. With 256 units a row of the gates is otherwise 4096 bytes, a step at which rows fall
-# on each other in a processor's first cache, and oneDNN multiplies half as fast.
+# Columns of zeros beside the gates. Without, a row of the gates of 256 units is 4096 bytes long: all rows then fall on
+# the same place in a processor's first cache, and oneDNN multiplies half as fast.
 SPARE = 16
 
 
