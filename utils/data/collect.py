@@ -47,7 +47,7 @@ def collect(config: Config, run: RunFolder, progress: Progress, ranks: Executor 
         taken = _take_over(before, run)
         todo = [i for i in todo if i not in taken]
     if not todo:
-        print(f"{run.rollouts}: all episodes are there already, nothing to do")
+        run.say_done(f"{run.rollouts}: all episodes are there")
     else:
         play(Rollouts(config, run), todo, progress, ranks)
     return sum(len(episodes.load(run.rollout(i), Rollout, only=("reward",)).reward) for i in range(config.num_episodes))

@@ -39,7 +39,7 @@ def encode_rollouts(config: Config, run: RunFolder, progress: Progress, ranks: E
         _take_over(before, run)
         rollouts, to_play = _missing(config, run)
     if not rollouts + to_play:
-        print(f"{run.series}: all episodes are encoded already, nothing to do")
+        run.say_done(f"{run.series}: all episodes are encoded")
     if rollouts:
         _encode(rollouts, config, run, progress)
     if to_play:

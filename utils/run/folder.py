@@ -43,6 +43,7 @@ class RunFolder:
         self.earlier = self.controller / "earlier.csv"
         self.means, self.schedule = self.controller / "means.npz", self.controller / "schedule.csv"
         self.figures, self.report, self.dream_page = path / "figures", path / "report.html", path / "dream.html"
+        self._counts_seconds = True
 
     def rollout(self, index: int) -> Path:
         return self.rollouts / f"episode_{index:05d}.npz"
@@ -116,7 +117,7 @@ class RunFolder:
         write_csv(self.earlier, header, ([row[name] for name in header] for row in rows))
 
     def timings(self) -> dict[Step, float]:
-        """Seconds that each step has taken in all, without processes that were killed."""
+        """Seconds that each step has taken in all, without processes that were killed or had nothing to do."""
         path = self.path / "timings.json"
         timings = json.loads(path.read_text()) if path.exists() else {}
         return {Step(int(number)): seconds for number, seconds in timings.items()}
@@ -127,8 +128,14 @@ class RunFolder:
         try:
             yield
         finally:
-            timings = self.timings() | {step: round(before + time.monotonic() - began, 1)}
-            write_json(self.path / "timings.json", timings)
+            if self._counts_seconds:
+                timings = self.timings() | {step: round(before + time.monotonic() - began, 1)}
+                write_json(self.path / "timings.json", timings)
+
+    def say_done(self, what: str) -> None:
+        """Call it in a step that has nothing to do. Says so, and `timed` does not count its seconds."""
+        print(f"{what} already, nothing to do")
+        self._counts_seconds = False
 
     def rollout_paths(self, config: Config) -> list[Path]:
         return [self.rollout(index) for index in range(config.num_episodes)]

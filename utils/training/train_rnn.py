@@ -48,7 +48,7 @@ def train_rnn(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     train_step, losses, optimizer = make_steps(rnn, config, compute.parts_at_once(config.rnn_batch_size))
     variables = rnn.trainable_variables + optimizer.variables
     pictures = _pictures(rnn, held_out_paths, config, run)
-    training = Training(run.rnn, variables, NUM_LOGS, config.checkpoint_seconds, pictures)
+    training = Training(run, Step.RNN, variables, NUM_LOGS, config.checkpoint_seconds, pictures)
     if training.step == 0 and config.rnn_start == "previous" and (before := previous(config)):
         before.require(before.rnn_weights, Step.RNN, "this run goes on from its M")
         load_weights(rnn, before.rnn_weights)

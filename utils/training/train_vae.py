@@ -52,7 +52,7 @@ def train_vae(config: Config, run: RunFolder, progress: Progress) -> dict[str, f
     codec = FrameCodec(vae, frozen=False)
     num_logs = math.ceil(LOGS_PER_EPOCH * config.vae_num_epoch)
     training = Training(
-        run.vae, variables, num_logs, config.checkpoint_seconds,
+        run, Step.VAE, variables, num_logs, config.checkpoint_seconds,
         {
             "reconstructions": lambda path: vision.save_reconstructions(codec, held_out_obs, path),
             "traversal": lambda path: vision.save_traversal(codec, *codec.encode(held_out_obs), path),

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from utils.run.folder import read_log
+from utils.run.folder import RunFolder, read_log
+from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.event_log import EventLog
 from utils.system.files import UNREADABLE, atomic_write, write_csv, write_json, write_npz
@@ -21,7 +22,7 @@ from utils.system.progress import PICTURE_SECONDS, Progress
 
 
 class Training:
-    """Steps, log and resumable state of one network, in `folder`.
+    """Steps, log and resumable state of one network, in the folder of its step.
 
     state.npz   every variable of network and optimiser, the step, the log so far, sums for the next row of the log
     log.csv     `num_logs` rows in all, which TensorBoard shows as well
@@ -29,10 +30,11 @@ class Training:
     """
 
     def __init__(
-        self, folder: Path, variables: list[Any], num_logs: int, checkpoint_seconds: float,
+        self, run: RunFolder, step: Step, variables: list[Any], num_logs: int, checkpoint_seconds: float,
         pictures: dict[str, Callable[[Path], None]],
     ):  # fmt: skip
-        self._folder, self._variables, self._num_logs = folder, variables, num_logs
+        self._run, self._folder = run, (folder := run.step_folder(step))
+        self._variables, self._num_logs = variables, num_logs
         self._pictures = {folder / f"{name}.png": draw for name, draw in pictures.items()}
         self._checkpoint_seconds = checkpoint_seconds
         self._path = folder / "state.npz"
@@ -101,7 +103,7 @@ class Training:
         items: the number of items in the first n steps, which `progress` counts.
         """
         if self.step >= total_steps:
-            print(f"{self._folder}: trained for {self.step} steps already, nothing to do")
+            self._run.say_done(f"{self._folder}: trained for {self.step} steps")
             self._write_table()  # the run may have been killed before it wrote the table
             if any(self._is_outdated(path) for path in self._pictures):
                 self._draw()
