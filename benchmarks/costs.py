@@ -5,10 +5,12 @@
 
 Steps that are done are not repeated, and one that was stopped goes on, so a run of many hours may be stopped and
 measured on with the same command. Memory is the most that a step and its processes have held at once (memory that
-several share is counted once), looked at each second, and kept in RUN/costs.json. Time is that of RUN/timings.json.
+several share is counted once), looked at each second, or less often where a look takes long. RUN/costs.json keeps it.
+Time is that of RUN/timings.json.
 --store writes benchmarks/results/costs/NAME.json for a run called NAME.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from utils.run.overview import folder_size
 from utils.run.steps import Step
 from utils.system.files import write_json
 from utils.system.progress import duration
+
+PAUSE = 200  # times as long as a look: the kernel counts gigabytes for a tenth of a second, on a core that a step lacks
 
 
 def held_memory(pid: int) -> float:
@@ -41,8 +45,10 @@ def run_and_watch(words: list[str]) -> tuple[int, float]:
     process, most = subprocess.Popen(words), 0.0
     try:
         while process.poll() is None:
+            began = time.monotonic()
             most = max(most, held_memory(process.pid))
-            time.sleep(1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(1, PAUSE * (time.monotonic() - began)))
     except KeyboardInterrupt:
         process.wait()  # it has got Ctrl-C as well, and ends in good order
     return process.returncode, most
