@@ -163,6 +163,9 @@ class _Driven:
         self._policy.begin(env_index, job)
         self._step[env_index] = 0
 
+    def rest(self, env_index: int) -> None:
+        self._policy.rest(env_index)
+
     def act(self, obs, reward_or_done):
         self._policy.act(obs, reward_or_done)
         actions = [script[step] for script, step in zip(self._actions, self._step)]

@@ -9,7 +9,7 @@ from models.vae import VAE, frozen_encoder, sample_z
 
 
 class WorldModel:
-    """The state of `num_envs` agents that act together, each in an environment of its own.
+    """The state of `num_envs` agents that act together, each in an environment of its own. Who rests costs nothing.
 
     sample: whether z is drawn from V's (mu, logvar). Otherwise it is mu.
     """
@@ -19,14 +19,14 @@ class WorldModel:
         self._parameters = np.zeros((num_envs, controller.num_parameters), np.float32)
         self._parameters_on_device: tf.Tensor | None = None
         self._not_reset = np.ones((num_envs, 1), np.float32)  # 0 where an episode begins
+        self._awake = np.ones(num_envs, bool)
         self._h = tf.zeros((num_envs, rnn.rnn_size))
         self._c = tf.zeros((num_envs, rnn.rnn_size))
-        self.z: tf.Tensor | None = None  # of the last step, (num_envs, z_size)
+        self.z: tf.Tensor | None = None  # of the last step, (num_envs, z_size), 0 where an agent rests
 
         encode_mu_logvar = frozen_encoder(vae)
 
-        @tf.function(autograph=False)
-        def step(
+        def act_awake(
             obs: tf.Tensor, reward_or_done: tf.Tensor, not_reset: tf.Tensor, noise: tf.Tensor, h: tf.Tensor,
             c: tf.Tensor, parameters: tf.Tensor, human_action: tf.Tensor | None, action_noise: tf.Tensor | None,
         ) -> tuple[tf.Tensor, ...]:  # fmt: skip
@@ -42,19 +42,30 @@ class WorldModel:
             h, c = rnn.step(rnn.inputs(z, actions, reward_or_done), h, c)
             return actions, z, h, c
 
+        @tf.function(autograph=False)
+        def step(awake: tf.Tensor, *of_all: tf.Tensor | None) -> list[tf.Tensor]:
+            agents = tf.where(awake)
+            of_awake = [None if one is None else tf.gather_nd(one, agents) for one in of_all]
+            return [tf.scatter_nd(agents, one, (num_envs, one.shape[1])) for one in act_awake(*of_awake)]
+
         self._step = step
 
     def begin(self, env_index: int, parameters: np.ndarray) -> None:
         """Forgets the last episode of an environment. parameters: float32 (num_parameters,), C's in the next one."""
+        self._awake[env_index] = True
         self._not_reset[env_index] = 0.0
         self._parameters[env_index] = parameters
         self._parameters_on_device = None
+
+    def rest(self, env_index: int) -> None:
+        """There is nothing to do in an environment until the next `begin`."""
+        self._awake[env_index] = False
 
     def act(
         self, obs: np.ndarray, reward_or_done: np.ndarray, noise: np.ndarray,
         human_action: np.ndarray | None = None, action_noise: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Encodes, acts, remembers. Returns actions, float32 (num_envs, action_size).
+        """Encodes, acts, remembers. Returns actions, float32 (num_envs, action_size), 0 where an agent rests.
 
         obs: uint8 (num_envs, 64, 64, 3).
         reward_or_done: float32 (num_envs,), the reward (or end) that came with obs.
@@ -65,8 +76,8 @@ class WorldModel:
         if self._parameters_on_device is None:
             self._parameters_on_device = tf.constant(self._parameters)
         actions, self.z, self._h, self._c = self._step(
-            tf.constant(obs), tf.constant(reward_or_done), tf.constant(self._not_reset), tf.constant(noise),
-            self._h, self._c, self._parameters_on_device, human_action, action_noise,
+            tf.constant(self._awake), tf.constant(obs), tf.constant(reward_or_done), tf.constant(self._not_reset),
+            tf.constant(noise), self._h, self._c, self._parameters_on_device, human_action, action_noise,
         )  # fmt: skip
         self._not_reset[:] = 1.0
         return actions.numpy()

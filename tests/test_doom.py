@@ -46,6 +46,9 @@ def test_a_film_of_an_episode_whose_game_died_is_of_the_second_time():
         def begin(self, env_index, job):
             pass
 
+        def rest(self, env_index):
+            pass
+
         def act(self, obs, signal):
             self.steps += 1
             if self.steps == self.kill_at:

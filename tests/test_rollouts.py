@@ -35,6 +35,9 @@ class Watching:
     def begin(self, env_index, job):
         self.jobs[env_index] = job
 
+    def rest(self, env_index):
+        self.jobs[env_index] = None
+
     def act(self, obs, reward_or_done):
         self.shown.append((obs[:, 0, 0].copy(), reward_or_done.copy()))
         return np.float32([[job.candidate if job else -1] for job in self.jobs])
@@ -56,12 +59,13 @@ JOBS = [Job(env_seed=seed, draw_seed=0, candidate=index) for index, seed in enum
 
 @pytest.mark.parametrize("num_envs", [1, 3, 7, 9])
 def test_every_job_is_played_to_its_end_however_many_environments(num_envs):
-    notes = Notes()
-    outcomes = rollout_episodes([Counting() for _ in range(num_envs)], Watching(num_envs), JOBS, 100, [notes])
+    notes, policy = Notes(), Watching(num_envs)
+    outcomes = rollout_episodes([Counting() for _ in range(num_envs)], policy, JOBS, 100, [notes])
     lengths = [job.env_seed + 3 for job in JOBS]
     assert [outcome.steps for outcome in outcomes] == lengths
     assert [outcome.score for outcome in outcomes] == [n * (n + 1) / 2 for n in lengths]
     assert sorted(notes.ended) == list(range(len(JOBS)))
+    assert policy.jobs == [None] * num_envs  # all rest
 
 
 def test_environments_are_refilled_at_once():

@@ -118,3 +118,29 @@ def test_environments_do_not_touch_each_other_and_a_new_episode_forgets(networks
     np.testing.assert_array_equal(whole[:, 1], restarted[:, 1])
     np.testing.assert_array_equal(restarted[4:, 0], fresh[:, 0])
     assert not np.allclose(whole[4:, 0], restarted[4:, 0])
+
+
+def test_those_who_rest_are_left_out_and_the_others_act_as_before(networks):
+    rng = np.random.default_rng(3)
+    parameters = rng.normal(0, 1, (3, controller().num_parameters)).astype(np.float32)
+    obs = rng.integers(0, 256, (5, 3, 64, 64, 3), np.uint8)
+    still, reward_or_done = np.zeros((3, 6), np.float32), np.float32([1.0, -0.1, 2.0])
+
+    def play(rests):
+        model = make(networks, 3)
+        for env_index in range(3):
+            model.begin(env_index, parameters[env_index])
+        actions = []
+        for t in range(5):
+            if rests and t == 2:
+                model.rest(1)
+            if t == 4:
+                model.begin(1, parameters[1])
+            actions.append(model.act(obs[t], reward_or_done, still))
+        return np.stack(actions)
+
+    all_awake, one_rests = play(False), play(True)
+    np.testing.assert_allclose(one_rests[:, [0, 2]], all_awake[:, [0, 2]], atol=1e-5)
+    assert (one_rests[2:4, 1] == 0).all()
+    assert all_awake[2:4, 1].any()
+    np.testing.assert_allclose(one_rests[4, 1], all_awake[4, 1], atol=1e-5)

@@ -48,6 +48,9 @@ class AgentPolicy:
         self._generators[env_index] = np.random.default_rng(job.draw_seed)
         self._steps[env_index] = 0
 
+    def rest(self, env_index: int) -> None:
+        self._world_model.rest(env_index)
+
     def act(
         self, obs: np.ndarray, reward_or_done: np.ndarray, human_action: np.ndarray | None = None,
         action_noise: np.ndarray | None = None,
@@ -85,6 +88,9 @@ class NoisyPolicy:
         self._policy.begin(env_index, job)
         self._rngs[env_index] = np.random.default_rng([job.draw_seed, 1])
         self._scale[env_index], self._noise[env_index] = self._rngs[env_index].uniform(0, self._strength), 0.0
+
+    def rest(self, env_index: int) -> None:
+        self._policy.rest(env_index)
 
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         fresh = np.stack([rng.standard_normal(self._noise.shape[1]) for rng in self._rngs])

@@ -40,6 +40,9 @@ class Policy(Protocol):
     def begin(self, env_index: int, job: Job) -> None:
         """An episode begins in an environment."""
 
+    def rest(self, env_index: int) -> None:
+        """No episode is left for an environment: its actions are not asked for."""
+
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         """Returns actions, float32 (num_envs, action_size).
 
@@ -89,8 +92,9 @@ def rollout_episodes(
 ) -> list[Outcome]:  # fmt: skip
     """Plays all jobs and returns their outcomes, in the same order.
 
-    Each environment that ends an episode takes the next job. What happens in a job depends on the job, the policy and
-    `len(envs)` alone. A lost episode is played again.
+    Each environment that ends an episode takes the next job, or rests if none is left. What happens in a job depends on
+    the job, the policy and `len(envs)` alone, its last digits also on how many environments rest meanwhile. A lost
+    episode is played again.
 
     max_steps: of an episode.
     Raises `EpisodeLost` when the same episode is lost MAX_LOST times.
@@ -134,6 +138,7 @@ class _Rollouts:
             array[env_index] = 0
         number = self._job[env_index]
         if number < 0:
+            self._policy.rest(env_index)
             return
         try:
             self._obs[env_index] = self._envs[env_index].reset(seed=self._jobs[number].env_seed)[0]
@@ -224,6 +229,9 @@ class ExplorationPolicy:
 
     def begin(self, env_index: int, job: Job) -> None:
         self._explorers[env_index] = self._explore(np.random.default_rng(job.draw_seed))
+
+    def rest(self, env_index: int) -> None:
+        pass
 
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         return np.stack([explorer(seen) for explorer, seen in zip(self._explorers, obs)])
