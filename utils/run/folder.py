@@ -117,7 +117,7 @@ class RunFolder:
         write_csv(self.earlier, header, ([row[name] for name in header] for row in rows))
 
     def timings(self) -> dict[Step, float]:
-        """Seconds that each step has taken in all, without processes that were killed or had nothing to do."""
+        """Seconds that each step has taken in all, without processes that were killed or found nothing left to do."""
         path = self.path / "timings.json"
         timings = json.loads(path.read_text()) if path.exists() else {}
         return {Step(int(number)): seconds for number, seconds in timings.items()}
@@ -128,12 +128,13 @@ class RunFolder:
         try:
             yield
         finally:
-            if self._counts_seconds:
-                timings = self.timings() | {step: round(before + time.monotonic() - began, 1)}
+            timings = self.timings()
+            if self._counts_seconds or step not in timings:
+                timings[step] = round(before + time.monotonic() - began, 1)
                 write_json(self.path / "timings.json", timings)
 
     def say_done(self, what: str) -> None:
-        """Call it in a step that has nothing to do. Says so, and `timed` does not count its seconds."""
+        """Call it in a step that has nothing to do. Says so, and `timed` adds no seconds to those of the step."""
         print(f"{what} already, nothing to do")
         self._counts_seconds = False
 
