@@ -14,7 +14,7 @@ from utils.run.episodes import Series
 FIRST, STEPS = 40, 160  # of an episode: where the mixture is shown, for how long
 COMPONENTS = (SKY, GREEN, PURPLE, BLUE, GREY)
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 0.98), "ncols": 2, "frameon": False}  # a legend that hides nothing
-DREAMS, COLUMNS, SIDE = 3, 11, 128
+DREAMS, COLUMNS, SIDE, NAMES = 3, 11, 128, 96  # NAMES: pixels for the names of rows
 
 
 def drawn_z(series: Series) -> np.ndarray:
@@ -128,7 +128,7 @@ def save_dream_comparison(
     real_scores = np.cumsum(np.r_[0, series.reward[:length]])
     times = np.unique(np.round(np.linspace(0, 1, COLUMNS) ** 1.6 * length).astype(int))
     sheet = Sheet(
-        2 * Sheet.MARGIN + 76 + len(times) * (SIDE + Sheet.GAP),
+        2 * Sheet.MARGIN + NAMES + len(times) * (SIDE + Sheet.GAP),
         Sheet.TITLE + 24 + (DREAMS + 1) * (SIDE + Sheet.GAP) + Sheet.GAP,
         "An episode, and dreams from its first frame. M is given the same actions and nothing else "
         f"(temperature {temperature:g}). On each frame: the score until then, and the reward of its step",
@@ -139,7 +139,7 @@ def save_dream_comparison(
         reality = "real" if obs is not None else "decoded by V"
         sheet.text(Sheet.MARGIN, y + SIDE // 2 - 8, f"dream {row}" if row else reality)
         for column, t in enumerate(times):
-            x = Sheet.MARGIN + 76 + column * (SIDE + Sheet.GAP)
+            x = Sheet.MARGIN + NAMES + column * (SIDE + Sheet.GAP)
             if row == 0:
                 sheet.text(x, Sheet.TITLE, f"step {t}")
                 sheet.paste(x, y, obs[t] if obs is not None else codec.decode(series.mu[t][None])[0], SIDE)
