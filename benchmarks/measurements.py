@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import command
-from utils.agent.rollouts import Job, rollout_episodes
+from utils.agent.rollouts import Job, Policy, rollout_episodes
 from utils.environments import get_spec
 from utils.environments.car_racing.reference import driven_actions
 from utils.run import cli, config
@@ -153,7 +153,7 @@ def agent_predict(run_folder: Path) -> float:
     return (len(actions) - 10) / (time.perf_counter() - began)
 
 
-class _Driven:
+class _Driven(Policy):
     """An agent that computes its actions, but takes scripted ones, so that it measures driving on a track."""
 
     def __init__(self, policy, actions: list[np.ndarray]):
@@ -162,9 +162,6 @@ class _Driven:
     def begin(self, env_index: int, job: Job) -> None:
         self._policy.begin(env_index, job)
         self._step[env_index] = 0
-
-    def rest(self, env_index: int) -> None:
-        self._policy.rest(env_index)
 
     def act(self, obs, reward_or_done):
         self._policy.act(obs, reward_or_done)

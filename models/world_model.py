@@ -43,10 +43,10 @@ class WorldModel:
             return actions, z, h, c
 
         @tf.function(autograph=False)
-        def step(awake: tf.Tensor, *of_all: tf.Tensor | None) -> list[tf.Tensor]:
-            agents = tf.where(awake)
-            of_awake = [None if one is None else tf.gather_nd(one, agents) for one in of_all]
-            return [tf.scatter_nd(agents, one, (num_envs, one.shape[1])) for one in act_awake(*of_awake)]
+        def step(awake: tf.Tensor, *inputs: tf.Tensor | None) -> list[tf.Tensor]:
+            rows = tf.where(awake)
+            outputs = act_awake(*(None if array is None else tf.gather_nd(array, rows) for array in inputs))
+            return [tf.scatter_nd(rows, array, (num_envs, array.shape[1])) for array in outputs]
 
         self._step = step
 

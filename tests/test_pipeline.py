@@ -52,13 +52,11 @@ def test_steps_leave_what_the_run_folder_promises(trained):
 
 def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
     runs = copy_of_trained()
-    before = {path: path.stat().st_mtime_ns for path in (runs / "tiny").rglob("*.npz")}
-    timings = (runs / "tiny/timings.json").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (*runs.rglob("*.npz"), runs / "tiny/timings.json")}
     for script in ("01_generate_data.py", "02_train_vae.py", "03_generate_rnn_data.py", "04_train_rnn.py"):
         done = step_here(script, runs)
         assert done.returncode == 0, done.stderr
         assert "nothing to do" in done.stdout
-        assert (runs / "tiny/timings.json").read_text() == timings
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = [path.name for path in before if before[path] != after[path]]
     assert changed in ([], ["starts.npz"])

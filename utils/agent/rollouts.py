@@ -41,7 +41,8 @@ class Policy(Protocol):
         """An episode begins in an environment."""
 
     def rest(self, env_index: int) -> None:
-        """No episode is left for an environment: its actions are not asked for."""
+        """No episode is left for an environment: its actions are not asked for. A policy may ignore it."""
+        return
 
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         """Returns actions, float32 (num_envs, action_size).
@@ -220,7 +221,7 @@ class Recorder(Observer):
         )
 
 
-class ExplorationPolicy:
+class ExplorationPolicy(Policy):
     """A random policy of an environment, a new one for each episode."""
 
     def __init__(self, explore: Callable[[np.random.Generator], Explorer], num_envs: int):
@@ -229,9 +230,6 @@ class ExplorationPolicy:
 
     def begin(self, env_index: int, job: Job) -> None:
         self._explorers[env_index] = self._explore(np.random.default_rng(job.draw_seed))
-
-    def rest(self, env_index: int) -> None:
-        pass
 
     def act(self, obs: np.ndarray, reward_or_done: np.ndarray) -> np.ndarray:
         return np.stack([explorer(seen) for explorer, seen in zip(self._explorers, obs)])

@@ -134,7 +134,7 @@ class RunFolder:
                 write_json(self.path / "timings.json", timings)
 
     def say_done(self, what: str) -> None:
-        """Call it in a step that has nothing to do. Says so, and `timed` adds no seconds to those of the step."""
+        """A step that has nothing left to do calls it. Prints that; `timed` then does not add to the step's seconds."""
         print(f"{what} already, nothing to do")
         self._counts_seconds = False
 
