@@ -90,7 +90,7 @@ def test_a_dreamed_evolution_is_the_same_whoever_dreams_and_however_often_it_sto
     whole, halves = copy_of_trained("whole"), copy_of_trained("halves")
     for runs, generations, workers in ((whole, 4, 2), (halves, 2, 0), (halves, 4, 0)):
         settings = ("controller_environment=dream", f"controller_num_generation={generations}")
-        done = step(SCRIPT, runs, *settings, "--workers", str(workers))
+        done = step(SCRIPT, runs, *settings, "--workers", "2") if workers else step_here(SCRIPT, runs, *settings)
         assert done.returncode == 0, done.stderr
         (halves / "tiny/controller/resume.pkl").unlink(missing_ok=True)
     assert "CMA-ES is told the scores in fitness.csv again" in done.stdout
@@ -177,7 +177,7 @@ def test_any_process_may_be_killed_and_nothing_is_lost_or_done_twice(uninterrupt
         elif victim in ("worker", "orchestrator"):
             assert code not in (0, None)
             assert f"rank {2 if victim == 'worker' else 0} (pid" in said
-    done = step(SCRIPT, runs, LONG, "--workers", "0")
+    done = step_here(SCRIPT, runs, LONG)
     assert done.returncode == 0, done.stderr
     assert fitness(runs) == fitness(uninterrupted)
 

@@ -37,8 +37,7 @@ def draw(*arguments):
 
 def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     run = shutil.copytree(evolved / "tiny", tmp_path / "tiny")
-    draw_it = [sys.executable, "-m", "utils.figures", run, "--episodes", "2"]
-    done = subprocess.run(draw_it, cwd=ROOT, capture_output=True, text=True)
+    done = draw(run, "--episodes", "2")
     assert done.returncode == 0, done.stderr
     for name in FIGURES:
         with Image.open(run / "figures" / f"{name}.png") as picture:

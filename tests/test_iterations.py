@@ -31,7 +31,9 @@ def runs(evolved, tmp_path_factory):
 
 
 def settings(runs, *more):
-    return (f"previous_run={runs}/tiny", "exp_name=next", "rollout_policy=controller", "max_trials=4", *more)
+    """One process plays, and loads TensorFlow, in place of two."""
+    played = ("rollout_policy=controller", "parallel_processes=1", "max_trials=8")
+    return (f"previous_run={runs}/tiny", "exp_name=next", *played, *more)
 
 
 def test_a_second_iteration_goes_on_from_the_first(runs):
@@ -117,7 +119,7 @@ def test_another_c_learns_with_an_m_that_was_never_trained(evolved, tmp_path):
 def test_a_run_with_the_same_v_takes_its_series_over_and_deals_dreams_among_both_ms(evolved, tmp_path):
     runs = Path(shutil.copytree(evolved, tmp_path / "runs"))
     more = (
-        "max_trials=3", "vae_num_epoch=0", "encoded_trials=2", "rnn_num_steps=2", "controller_environment=dream",
+        "max_trials=6", "vae_num_epoch=0", "encoded_trials=4", "rnn_num_steps=2", "controller_environment=dream",
         "controller_num_generation=3",
     )  # fmt: skip
     judge = ("controller_judge_run=" + str(runs / "tiny"), "controller_judge_episode=5", "controller_eval_steps=1")
@@ -181,17 +183,18 @@ def test_mistakes_are_a_line(runs, trained, tmp_path):
 
 
 def test_rounds_are_one_command_that_goes_on(runs, tmp_path):
-    following = tmp_path / "next.yaml"
+    begun, following = tmp_path / "first.yaml", tmp_path / "next.yaml"
+    begun.write_text(f"extends: {TINY}\nparallel_processes: 1\nmax_trials: 6\n")
     following.write_text(
-        f"extends: {TINY}\nrollout_policy: controller\nmax_trials: 1\nvae_num_epoch: 0\n"
+        f"extends: {begun}\nrollout_policy: controller\nmax_trials: 2\nvae_num_epoch: 0\n"
         "rnn_num_steps: 2\ncontroller_start: zero\n"
     )
     short = ("controller_environment=dream", "controller_num_generation=2", "controller_eval_steps=1")
     overrides = (f"runs_folder={runs}", *short, "exp_name=alone")
-    arguments = (str(TINY), str(following), *overrides, "--workers", "0")
-    planned = rounds.plan([str(TINY), *[str(following)] * 2], [*overrides, "encoded_trials=1"])
+    arguments = (str(begun), str(following), *overrides, "--workers", "0")
+    planned = rounds.plan([str(begun), *[str(following)] * 2], [*overrides, "encoded_trials=1"])
     counts = [(config.max_trials, config.encoded_trials) for *_, config in planned]
-    assert counts == [(3, 1), (4, 2), (5, 3)]
+    assert counts == [(6, 1), (8, 2), (10, 3)]
     shutil.copytree(runs / "tiny", runs / "alone")
     shutil.rmtree(runs / "alone/controller")
     # As if it had been stopped after the first round.

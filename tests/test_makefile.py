@@ -30,8 +30,8 @@ def test_a_venv_that_does_not_work_is_made_anew_or_a_line_says_what_to_do(tmp_pa
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "utils").mkdir()
-    stamp, pip = tmp_path / ".venv/.installed", "PIP=echo install"
-    target = (".venv/.installed", pip)
+    stamp = tmp_path / ".venv/.installed"
+    target = (".venv/.installed", "PIP=echo install", "COMPILE=true")
 
     # Half made: Ctrl-C came before pip did. What somebody else put there is still there afterwards.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)

@@ -65,7 +65,8 @@ def test_a_finished_step_does_nothing_and_says_so(copy_of_trained):
 def test_step_3_plays_more_episodes_for_m(copy_of_trained):
     runs = copy_of_trained()
     run = runs / "tiny"
-    done = step_here("03_generate_rnn_data.py", runs, "encoded_trials=2")
+    more = ("parallel_processes=1", "max_trials=6", "encoded_trials=4")  # one process loads TensorFlow, not two
+    done = step_here("03_generate_rnn_data.py", runs, *more)
     assert "10 episodes, 400 frames" in done.stdout
     played = sorted(run.glob("series/played_*.npz"))
     encoded = episodes.load(run / "series/episode_00000.npz", Series)
@@ -77,15 +78,15 @@ def test_step_3_plays_more_episodes_for_m(copy_of_trained):
         np.testing.assert_array_equal(starts["mu"][6], series[0].mu[0])
 
     played[1].unlink()  # as after a kill
-    assert step_here("03_generate_rnn_data.py", runs, "encoded_trials=2").returncode == 0
+    assert step_here("03_generate_rnn_data.py", runs, *more).returncode == 0
     again = episodes.load(played[1], Series)
     np.testing.assert_array_equal(again.mu, series[1].mu)
     np.testing.assert_array_equal(again.action, series[1].action)
 
-    done = step_here("04_train_rnn.py", runs, "encoded_trials=2", "rnn_num_steps=14")
+    done = step_here("04_train_rnn.py", runs, *more, "rnn_num_steps=14")
     assert (done.returncode, "was made from other series" in done.stderr) == (2, True)
     shutil.rmtree(run / "rnn")
-    assert step_here("04_train_rnn.py", runs, "encoded_trials=2").returncode == 0
+    assert step_here("04_train_rnn.py", runs, *more).returncode == 0
     assert not (run / "rollouts/episode_00006.npz").exists()
 
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, call
+from tests.helpers import ROOT, call_here
 from utils.run.summaries import statistics
 
 ENOUGH = {"carracing": 600, "carracing_dream": 200, "doom": 350}  # far above random policies: -33, -33 and 219
@@ -16,7 +16,7 @@ FOLDERS = sorted(path for path in (ROOT / "pretrained").iterdir() if path.is_dir
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_it_drives_right_after_the_install(folder, tmp_path):
     assert sum(path.stat().st_size for path in folder.rglob("*")) < 16e6
-    done = call("render_agent.py", str(folder), "--episodes", "6", "--json", str(tmp_path / "score.json"))
+    done = call_here("render_agent.py", str(folder), "--episodes", "6", "--json", str(tmp_path / "score.json"))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "score.json").read_text())["agent"]["mean"] > ENOUGH[folder.name]
 

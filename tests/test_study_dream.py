@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.helpers import call, call_here
+from tests.helpers import call_here
 from utils.dreams import baselines, recorded, temperatures, variants
 from utils.run import episodes
 from utils.run.export import ship
@@ -26,7 +26,7 @@ def made_longer(run, times=3):
 def test_a_run_is_studied_beside_baselines_and_a_shipped_agent_without(copy_of_trained, evolved, tmp_path):
     run = copy_of_trained() / "tiny"
     made_longer(run)
-    done = call("study_dream.py", "quality", str(run))
+    done = call_here("study_dream.py", "quality", str(run))
     assert done.returncode == 0, done.stderr
     assert "persistence regression last mu" in done.stdout
     assert "fitted on 5 training episodes" in done.stdout

@@ -123,7 +123,7 @@ def _check(config: Config, run: RunFolder, brief: bool) -> bool:
     provenance.check(config, run, Step.CONTROLLER)
     if not has_begun(run, Step.CONTROLLER):
         return False
-    from utils.evolution.beginning import stopped  # imports cma, which takes a second
+    from utils.evolution.beginning import stopped  # imports cma
 
     state = stopped(config, run)
     if state is None or state.generation < config.controller_num_generation:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import cma
 import numpy as np
 
 from utils.evolution.tasks import TaskResult
@@ -21,6 +20,10 @@ from utils.run.summaries import averaged_means, selector
 from utils.system import seeding
 from utils.system.errors import UsageError
 from utils.system.files import atomic_write, write_json
+from utils.system.imports import quick_import
+
+with quick_import("matplotlib", "scipy"):
+    import cma
 
 
 class GenerationRng:

@@ -1,7 +1,6 @@
 """Starts TensorFlow: quietly, with the given number of threads, whatever else the user has configured."""
 
 import contextlib
-import gc
 import importlib.util
 import os
 import platform
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.system.errors import UsageError
+from utils.system.imports import quick_import
 from utils.system.processes import usable_cores
 
 # Settings that would change results, or make the bfloat16 that `precision` chooses fail.
@@ -80,7 +80,8 @@ def start_tensorflow(threads: int | None = None, rows: int | None = None, gpu: b
     if importlib.util.find_spec("tensorflow") is None:
         raise UsageError("TensorFlow is missing: pip install -c constraints.txt -e '.[cpu]', or '.[gpu]' for NVIDIA's")
     with _silenced_stderr():
-        with _quick_import():
+        # Keras imports it for pictures of its own, which a notebook may want.
+        with quick_import(*[] if "IPython" in sys.modules else ["matplotlib"]):
             import tensorflow as tf
 
         if not _tensorflow_runs():  # a later caller in one process takes the threads and devices there are
@@ -134,7 +135,7 @@ def parts_at_once(rows: int) -> int:
 def forget_notebook_backend() -> None:
     """Ignores matplotlib's backend of Jupyter or Colab in a shell there: it may not be installed in this environment.
 
-    cma imports matplotlib, and Keras where it may (`_quick_import`), which would fail.
+    The import of matplotlib would fail.
     """
     if "IPython" not in sys.modules:
         os.environ.pop("MPLBACKEND", None)
@@ -158,27 +159,6 @@ def _settle_keras() -> None:
         del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = os.devnull  # so that no keras.json is read or written
-
-
-@contextlib.contextmanager
-def _quick_import() -> Iterator[None]:
-    """Makes the import of TensorFlow, 5 s on a slow core, shorter.
-
-    Garbage collection would look again and again at many objects that all stay, and Keras imports matplotlib for
-    pictures of its own. A notebook may want those.
-    """
-    hidden = "matplotlib" if not {"IPython", "matplotlib"} & sys.modules.keys() else None
-    collects = gc.isenabled()
-    gc.disable()
-    if hidden:
-        sys.modules[hidden] = None  # type: ignore[assignment]  # Python's way to say that there is none
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules[hidden]
-        if collects:
-            gc.enable()
 
 
 @contextlib.contextmanager
