@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import sys
+import warnings
 from collections.abc import Iterator
 
 
@@ -20,7 +21,8 @@ def quick_import(*unwanted: str) -> Iterator[None]:
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # Python's way to say that there is none
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):  # that they are missing
+            yield
     finally:
         for name in hidden:
             del sys.modules[name]
