@@ -41,7 +41,7 @@ def test_a_run_is_drawn_and_told_on_one_page(evolved, tmp_path):
     assert done.returncode == 0, done.stderr
     for name in FIGURES:
         with Image.open(run / "figures" / f"{name}.png") as picture:
-            assert min(picture.size) > 150
+            assert min(picture.size) > 200
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
     page = (run / "report.html").read_text()
     embedded = {base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page)}

@@ -136,7 +136,7 @@ def test_output_that_nobody_reads_ends_a_script_with_a_line(copy_of_trained, scr
 
 @pytest.mark.parametrize(
     ("script", "folder", "longer"),
-    [("02_train_vae.py", "vae", "vae_num_epoch=3"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],
+    [("02_train_vae.py", "vae", "vae_num_epoch=4"), ("04_train_rnn.py", "rnn", "rnn_num_steps=200")],
 )
 def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(copy_of_trained, script, folder, longer):
     whole, killed = copy_of_trained("whole"), copy_of_trained("killed")

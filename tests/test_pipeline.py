@@ -66,8 +66,7 @@ def test_step_3_plays_more_episodes_for_m(copy_of_trained):
     runs = copy_of_trained()
     run = runs / "tiny"
     more = ("parallel_processes=1", "max_trials=6", "encoded_trials=4")  # one process loads TensorFlow, not two
-    done = step_here("03_generate_rnn_data.py", runs, *more)
-    assert "10 episodes, 400 frames" in done.stdout
+    assert "10 episodes, 400 frames" in step_here("03_generate_rnn_data.py", runs, *more).stdout
     played = sorted(run.glob("series/played_*.npz"))
     encoded = episodes.load(run / "series/episode_00000.npz", Series)
     series = [episodes.load(path, Series) for path in played]
@@ -172,7 +171,7 @@ def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trai
     path = runs / "tiny/rollouts/episode_00003.npz"
     whole = episodes.load(path, Rollout)
     path.write_bytes(path.read_bytes()[:100_000])
-    done = step_here("02_train_vae.py", runs, "vae_num_epoch=2")
+    done = step_here("02_train_vae.py", runs, "vae_num_epoch=3")
     assert done.returncode == 2
     assert "episode_00003.npz" in done.stderr
     assert step_here("01_generate_data.py", runs).returncode == 0
@@ -181,13 +180,13 @@ def test_a_truncated_rollout_is_named_not_trained_on_and_made_again(copy_of_trai
 
 def test_weights_and_data_that_changed_since_are_noticed(copy_of_trained):
     runs = copy_of_trained()
-    assert step_here("02_train_vae.py", runs, "vae_num_epoch=2").returncode == 0
+    assert step_here("02_train_vae.py", runs, "vae_num_epoch=3").returncode == 0
     for script, folder in (("03_generate_rnn_data.py", "series"), ("04_train_rnn.py", "series"), (FIVE, "rnn")):
-        done = step_here(script, runs, "vae_num_epoch=2")
+        done = step_here(script, runs, "vae_num_epoch=3")
         assert done.returncode == 2
         assert f"{folder} was made from other" in done.stderr
     assert step_here("01_generate_data.py", runs, "max_trials=4").returncode == 0
-    done = step_here("02_train_vae.py", runs, "max_trials=4", "vae_num_epoch=2")
+    done = step_here("02_train_vae.py", runs, "max_trials=4", "vae_num_epoch=3")
     assert done.returncode == 2
     assert "vae was made from other rollouts" in done.stderr
 
@@ -203,7 +202,7 @@ def test_episodes_that_do_not_fit_the_run_are_named(copy_of_trained):
         ("03_generate_rnn_data.py", {"action": np.zeros((40, 2), np.float32)}, "this run has float32 (T, 3)"),
     ):
         episodes.save(path, dataclasses.replace(whole, **change))
-        done = step_here(script, runs, "vae_num_epoch=2" if script.startswith("02") else "vae_num_epoch=1")
+        done = step_here(script, runs, "vae_num_epoch=3" if script.startswith("02") else "vae_num_epoch=2")
         assert done.returncode == 2
         assert f"{path}: " in done.stderr
         assert expected in done.stderr

@@ -16,7 +16,7 @@ FOLDERS = sorted(path for path in (ROOT / "pretrained").iterdir() if path.is_dir
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_it_drives_right_after_the_install(folder, tmp_path):
     assert sum(path.stat().st_size for path in folder.rglob("*")) < 16e6
-    done = call_here("render_agent.py", str(folder), "--episodes", "2", "--json", str(tmp_path / "score.json"))
+    done = call_here("render_agent.py", str(folder), "--episodes", "6", "--json", str(tmp_path / "score.json"))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "score.json").read_text())["agent"]["mean"] > ENOUGH[folder.name]
 
