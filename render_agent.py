@@ -92,7 +92,7 @@ def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
     spec, jobs = agent.spec, evaluate.evaluation_jobs(arguments.seed, arguments.episodes)
     how = jobs, arguments.stock, arguments.steps
     outcomes = evaluate.score(agent, parameters, *how, Progress("agent", "episodes"))
-    report = _report(run, which, "the unmodified environment" if arguments.stock else spec.env_id)
+    report = _report(agent, run, which, "the unmodified environment" if arguments.stock else spec.env_id)
     report["agent"] = _summary("agent", jobs, outcomes, spec.episode_noun)
     if arguments.random:
         explore = spec.explorations[spec.baseline_policy]
@@ -127,7 +127,7 @@ def _dream(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
     evaluator = DreamEvaluator(agent, run, [agent.rnn])
     evaluator.temperature = arguments.temperature
     outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
-    report = _report(run, which, f"dream at temperature {arguments.temperature:g}")
+    report = _report(agent, run, which, f"dream at temperature {arguments.temperature:g}")
     report["agent"] = _summary("agent", jobs, outcomes, "dream")
     return report
 
@@ -141,10 +141,14 @@ def _record_dream(
     return record_median(agent, run, parameters, arguments.temperature, seeds, arguments.steps)
 
 
-def _report(run: RunFolder, which: str, environment: str) -> dict:
+def _report(agent: "Agent", run: RunFolder, which: str, environment: str) -> dict:
     """What --json says before the scores."""
-    versions = {"gymnasium": metadata.version("gymnasium")}  # it holds CarRacing's rule
-    return {"run": str(run.path), "controller": which, "environment": environment} | versions
+    from utils.agent.controllers import agent_fingerprint
+
+    return {
+        "run": str(run.path), "controller": which, "fingerprint": agent_fingerprint(agent.config, run),
+        "environment": environment, "gymnasium": metadata.version("gymnasium"),  # it holds CarRacing's rule
+    }  # fmt: skip
 
 
 def _summary(who: str, jobs: "list[Job]", outcomes: "list[Outcome]", noun: str) -> dict:

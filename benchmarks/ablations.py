@@ -9,11 +9,10 @@ scored on other tracks. Rows that are done are not repeated, and one that was st
 --store writes benchmarks/results/ablations.csv, after each row.
 """
 
-import json
 import subprocess
 from pathlib import Path
 
-from benchmarks.report import RESULTS, announce, at_least_1, command, score_agent, with_store
+from benchmarks.report import RESULTS, announce, at_least_1, command, scores_of_agent, with_store
 from utils.run import cli, rounds
 from utils.run import config as configuration
 from utils.run.config import Config
@@ -50,13 +49,6 @@ def evolve(run: RunFolder, settings: list[str], workers: int | None) -> RunFolde
     return row
 
 
-def score(row: RunFolder, episodes: int, seed: int) -> dict:
-    """What `render_agent.py` says of the row's C."""
-    path = row.path / "score.json"
-    score_agent(row.path, path, episodes, seed)
-    return json.loads(path.read_text())["agent"]
-
-
 def row_of_table(name: str, latent: str, config: Config, run: RunFolder, agent: dict) -> dict:
     log = run.log(Step.CONTROLLER)
     return {
@@ -86,7 +78,8 @@ def main() -> None:
             config = configuration.load(run.path / "config.yaml", settings)
             print(f"\n{name}, z: {latent}", flush=True)
             row = evolve(run, settings, arguments.workers)
-            rows.append(row_of_table(name, latent, config, row, score(row, arguments.episodes, arguments.seed)))
+            agent = scores_of_agent(row.path, row.path / "score.json", arguments.episodes, arguments.seed)
+            rows.append(row_of_table(name, latent, config, row, agent))
             if arguments.store:
                 write_csv(RESULTS / "ablations.csv", rows[0], (row.values() for row in rows))
     print()

@@ -5,6 +5,7 @@ them only with `--store`.
 """
 
 import argparse
+import json
 import platform
 import re
 import subprocess
@@ -12,7 +13,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from utils.agent.controllers import agent_fingerprint
 from utils.run import cli
+from utils.run.folder import RunFolder
 from utils.system.errors import UsageError
 from utils.system.files import write_json
 from utils.system.processes import usable_cores
@@ -48,11 +51,22 @@ def announce(arguments: argparse.Namespace) -> None:
         print("results are printed only; --store writes them to benchmarks/results as well", file=sys.stderr)
 
 
-def score_agent(run: Path, into: Path, episodes: int, seed: int, *options: str) -> None:
-    """Has `render_agent.py` write the scores of a run's agent into a file. Raises `UsageError` if it fails."""
-    words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(run), "--json", str(into), *options]
+def scores_of_agent(path: Path, into: Path, episodes: int, seed: int, *options: str) -> dict:
+    """What `render_agent.py` says of a run's agent, written into a file.
+
+    Plays only if the file does not hold these episodes of this very agent; a file belongs to one choice of `options`.
+    Raises `UsageError` if `render_agent.py` fails.
+    """
+    if into.exists():
+        run, report = RunFolder(path), json.loads(into.read_text())
+        seeds = [episode["seed"] for episode in report["agent"]["episodes"]]
+        same_agent = report.get("fingerprint") == agent_fingerprint(run.read_config(), run)
+        if same_agent and seeds == list(range(seed, seed + episodes)):
+            return report["agent"]
+    words = [sys.executable, str(cli.ROOT / "render_agent.py"), str(path), "--json", str(into), *options]
     if subprocess.run([*words, "--episodes", str(episodes), "--seed", str(seed)]).returncode:
-        raise UsageError(f"render_agent.py failed for {run}; the line above says why")
+        raise UsageError(f"render_agent.py failed for {path}; the line above says why")
+    return json.loads(into.read_text())["agent"]
 
 
 def machine() -> dict:

@@ -12,12 +12,11 @@ reached it.
 --store writes benchmarks/results/seeds.json.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import announce, at_least_1, command, score_agent, store, with_store
+from benchmarks.report import announce, at_least_1, command, scores_of_agent, store, with_store
 from utils.run import cli
 from utils.run.folder import RunFolder
 from utils.run.lineage import earlier
@@ -28,15 +27,9 @@ SAMPLES = 10_000
 
 
 def scores(path: Path, episodes: int, seed: int) -> list[float]:
-    """Of the run's agent in the unmodified environment. Plays only what is not stored."""
-    kept = path / "seeds.json"
-    if not kept.exists() or [e["seed"] for e in _episodes(kept)] != list(range(seed, seed + episodes)):
-        score_agent(path, kept, episodes, seed, "--stock")
-    return [episode["score"] for episode in _episodes(kept)]
-
-
-def _episodes(path: Path) -> list[dict]:
-    return json.loads(path.read_text())["agent"]["episodes"]
+    """Of the run's agent in the unmodified environment."""
+    agent = scores_of_agent(path, path / "seeds.json", episodes, seed, "--stock")
+    return [episode["score"] for episode in agent["episodes"]]
 
 
 def interquartile_mean(values: np.ndarray) -> float:

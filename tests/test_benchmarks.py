@@ -2,13 +2,16 @@
 
 import json
 import runpy
+import shutil
 import sys
 import warnings
 from types import SimpleNamespace
 
 import gymnasium
+import numpy as np
 import pytest
 
+from benchmarks.report import scores_of_agent
 from tests.helpers import ROOT
 
 PROGRAMS = sorted(
@@ -49,3 +52,22 @@ def test_results_are_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
     store(SimpleNamespace(store=True), "rows", {"rows": [1]})
     stored = json.loads((tmp_path / "results/rows.json").read_text())
     assert (stored["rows"], stored["machine"]["gymnasium"]) == ([1], gymnasium.__version__)
+
+
+def test_an_agent_is_scored_again_only_if_it_is_another(evolved, tmp_path):
+    run, into = shutil.copytree(evolved / "tiny", tmp_path / "tiny"), tmp_path / "score.json"
+
+    def scored() -> int:
+        """Which file has the scores. Each report is a new one."""
+        assert len(scores_of_agent(run, into, 2, 7, "--steps", "20")["episodes"]) == 2
+        return into.stat().st_ino
+
+    first = scored()
+    assert scored() == first
+    best = run / "controller/best.npz"
+    with np.load(best) as file:
+        facts = dict(file)
+    np.savez(best, **facts | {"parameters": facts["parameters"] + 1})
+    second = scored()
+    assert second != first
+    assert scored() == second

@@ -7,7 +7,7 @@ import numpy as np
 
 from utils.run.config import Config
 from utils.run.folder import RunFolder
-from utils.run.provenance import check_agent
+from utils.run.provenance import check_agent, fingerprint
 from utils.run.steps import Step
 from utils.system.errors import UsageError
 from utils.system.files import UNREADABLE, write_npz
@@ -29,7 +29,6 @@ def load_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
     Raises `UsageError` if there is no file, or not one of this configuration.
     """
     path = controller_path(config, run)
-    run.require(path, Step.CONTROLLER, "the controller is not trained yet")
     try:
         with np.load(path, allow_pickle=False) as file:
             parameters, generation = file["parameters"], int(file["generation"])
@@ -48,10 +47,21 @@ def load_controller(config: Config, run: RunFolder) -> tuple[np.ndarray, str]:
 
 
 def controller_path(config: Config, run: RunFolder) -> Path:
-    """The file of the mean that is C, as `load_controller` says."""
-    best = run.controller / "best.npz"
-    is_c = best.exists() and (config.controller_environment == "real" or _is_judged(best))
-    return best if is_c else run.controller / "mean.npz"
+    """The file of the mean that is C, as `load_controller` says. Raises `UsageError` if there is none."""
+    best, mean = run.controller / "best.npz", run.controller / "mean.npz"
+    if best.exists() and (config.controller_environment == "real" or _is_judged(best)):
+        return best
+    run.require(mean, Step.CONTROLLER, "the controller is not trained yet")
+    return mean
+
+
+def agent_fingerprint(config: Config, run: RunFolder) -> str:
+    """A hash of the files that make the agent: the configuration, V, M and C. Scores name their agent by it.
+
+    Raises `UsageError` as `check_agent` and `controller_path` do.
+    """
+    check_agent(run)
+    return fingerprint(run.path / "config.yaml", run.vae_weights, run.rnn_weights, controller_path(config, run))
 
 
 def _is_judged(best: Path) -> bool:
