@@ -34,7 +34,6 @@ import numpy as np
 
 from utils.run import cli
 from utils.run.folder import RunFolder
-from utils.run.provenance import check_agent
 from utils.run.summaries import statistics
 from utils.system import compute
 from utils.system.errors import UsageError
@@ -51,25 +50,27 @@ def main() -> None:
     arguments = _arguments()
     run = RunFolder(arguments.run)
     config = run.read_config()
+    from utils.agent.controllers import agent_fingerprint, load_controller
     from utils.figures.film import check_film_path
 
-    check_agent(run)
+    fingerprint = agent_fingerprint(config, run)  # before the episodes: the run may learn on meanwhile
     if arguments.film:
         check_film_path(arguments.film)
     compute.start_tensorflow()
     from utils.agent.agent import Agent
-    from utils.agent.controllers import load_controller
 
     agent = Agent(config, run)
     parameters, which = load_controller(config, run)
     print(f"{run.path}: controller: {which}")
+    versions = {"gymnasium": metadata.version("gymnasium")}  # it holds CarRacing's rule
+    about = {"run": str(run.path), "controller": which, "fingerprint": fingerprint} | versions
     arguments.steps = arguments.steps or agent.spec.max_steps
     arguments.temperature = arguments.temperature or config.controller_temperature
     program = _play if arguments.window else _score_in_dream if arguments.dream else _score
-    program(arguments, agent, run, parameters, which)
+    program(arguments, agent, run, parameters, about)
 
 
-def _play(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> None:
+def _play(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, about: dict) -> None:
     """In a window."""
     from utils.play.game import DreamPlay, Game, RealPlay
     from utils.play.window import Window
@@ -85,14 +86,14 @@ def _play(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, paramet
         print(f"{'dream' if dreamed else agent.spec.episode_noun} {seed}: {score:.1f}")
 
 
-def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> None:
+def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, about: dict) -> None:
     """In the real environment."""
     from utils.agent import evaluate
 
     spec, jobs = agent.spec, evaluate.evaluation_jobs(arguments.seed, arguments.episodes)
     how = jobs, arguments.stock, arguments.steps
     outcomes = evaluate.score(agent, parameters, *how, Progress("agent", "episodes"))
-    report = _report(agent, run, which, "the unmodified environment" if arguments.stock else spec.env_id)
+    report = about | {"environment": "the unmodified environment" if arguments.stock else spec.env_id}
     report["agent"] = _summary("agent", jobs, outcomes, spec.episode_noun)
     if arguments.random:
         explore = spec.explorations[spec.baseline_policy]
@@ -104,21 +105,21 @@ def _score(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
         frames = evaluate.record_episode(agent, parameters, *how, Progress("film", "episodes"), median)
         dream = None
         if arguments.beside:
-            _dream(arguments, agent, run, parameters, which)
+            _dream(arguments, agent, run, parameters, about)
             _, dream = _record_dream(arguments, agent, run, parameters)
         _save_film(frames, agent, arguments.film, f"{spec.episode_noun} {jobs[median].env_seed}", dream)
 
 
 def _score_in_dream(
-    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str
+    arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, about: dict
 ) -> None:
-    _save_report(_dream(arguments, agent, run, parameters, which), arguments.json)
+    _save_report(_dream(arguments, agent, run, parameters, about), arguments.json)
     if arguments.film:
         seed, frames = _record_dream(arguments, agent, run, parameters)
         _save_film(frames, agent, arguments.film, f"dream {seed}")
 
 
-def _dream(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, which: str) -> dict:
+def _dream(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parameters: np.ndarray, about: dict) -> dict:
     """The report of dreams, which it prints."""
     from utils.agent.evaluate import evaluation_jobs
     from utils.dreams.evaluator import DreamEvaluator
@@ -127,7 +128,7 @@ def _dream(arguments: argparse.Namespace, agent: "Agent", run: RunFolder, parame
     evaluator = DreamEvaluator(agent, run, [agent.rnn])
     evaluator.temperature = arguments.temperature
     outcomes = evaluator.score(parameters[None], jobs, arguments.steps)
-    report = _report(agent, run, which, f"dream at temperature {arguments.temperature:g}")
+    report = about | {"environment": f"dream at temperature {arguments.temperature:g}"}
     report["agent"] = _summary("agent", jobs, outcomes, "dream")
     return report
 
@@ -139,16 +140,6 @@ def _record_dream(
 
     seeds = list(range(arguments.seed, arguments.seed + arguments.episodes))
     return record_median(agent, run, parameters, arguments.temperature, seeds, arguments.steps)
-
-
-def _report(agent: "Agent", run: RunFolder, which: str, environment: str) -> dict:
-    """What --json says before the scores."""
-    from utils.agent.controllers import agent_fingerprint
-
-    return {
-        "run": str(run.path), "controller": which, "fingerprint": agent_fingerprint(agent.config, run),
-        "environment": environment, "gymnasium": metadata.version("gymnasium"),  # it holds CarRacing's rule
-    }  # fmt: skip
 
 
 def _summary(who: str, jobs: "list[Job]", outcomes: "list[Outcome]", noun: str) -> dict:
