@@ -2,13 +2,15 @@
 
     python -m benchmarks.ablations runs/carracing --store
     python -m benchmarks.ablations runs/carracing controller_num_generation=100 controller_num_episode=4
+    python -m benchmarks.ablations runs/carracing --rows z_h --latents mean --store
 
 Each row is a run beside RUN. It goes on from V of RUN, and from its M where M is trained, and evolves a C from zero.
 All rows have the settings of RUN; key=value changes them for all. C is the mean with the best evaluation. It is then
 scored on other tracks. Rows that are done are not repeated, and one that was stopped goes on.
---store writes benchmarks/results/ablations.csv, after each row.
+--store writes each row into benchmarks/results/ablations.csv as it is done, in place of one of the same name there.
 """
 
+import csv
 import subprocess
 from pathlib import Path
 
@@ -58,10 +60,26 @@ def row_of_table(name: str, latent: str, config: Config, run: RunFolder, agent: 
     }  # fmt: skip
 
 
+def into_table(path: Path, row: dict) -> None:
+    """Writes a row into the stored table, in place of one with the same inputs of C and the same z. Others stay."""
+    rows = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    same = [index for index, other in enumerate(rows) if (other["C reads"], other["z"]) == (row["C reads"], row["z"])]
+    if same:
+        rows[same[0]] = row
+    else:
+        rows.append(row)
+    write_csv(path, row, (one.values() for one in rows))
+
+
 def main() -> None:
     parser = with_store(command("ablations", __doc__))
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder whose V and M are trained")
     parser.add_argument("--latents", nargs="+", choices=("sample", "mean"), default=["sample", "mean"], help="(both)")
+    suffixes = [suffix for suffix, _ in VARIANTS.values()]
+    parser.add_argument("--rows", nargs="+", choices=suffixes, default=suffixes, help="what C reads and is (all)")
     parser.add_argument("--episodes", type=at_least_1, default=100, metavar="N", help="scored in each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1000, metavar="S", help="of the first one (%(default)s)")
     parser.add_argument("--workers", type=at_least_1, metavar="N", help="of step 5: one for each core if not given")
@@ -73,7 +91,7 @@ def main() -> None:
     run.require_vae()
     run.require_rnn()
     for latent in arguments.latents:
-        for name in VARIANTS:
+        for name in (name for name, (suffix, _) in VARIANTS.items() if suffix in arguments.rows):
             settings = settings_of(run, name, latent, overrides)
             config = configuration.load(run.path / "config.yaml", settings)
             print(f"\n{name}, z: {latent}", flush=True)
@@ -81,7 +99,7 @@ def main() -> None:
             agent = scores_of_agent(row.path, row.path / "score.json", arguments.episodes, arguments.seed)
             rows.append(row_of_table(name, latent, config, row, agent))
             if arguments.store:
-                write_csv(RESULTS / "ablations.csv", rows[0], (row.values() for row in rows))
+                into_table(RESULTS / "ablations.csv", rows[-1])
     print()
     for row in rows:
         print(f"{row['C reads']:28} z: {row['z']:8} {row['mean']:7.1f} +- {row['std']:5.1f}   paper: {row['paper']}")

@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from benchmarks.ablations import into_table
 from benchmarks.report import scores_of_agent
 from tests.helpers import ROOT
 
@@ -52,6 +53,14 @@ def test_results_are_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
     store(SimpleNamespace(store=True), "rows", {"rows": [1]})
     stored = json.loads((tmp_path / "results/rows.json").read_text())
     assert (stored["rows"], stored["machine"]["gymnasium"]) == ([1], gymnasium.__version__)
+
+
+def test_a_row_of_the_ablations_replaces_its_own_alone(tmp_path):
+    """So that rows may be made on several machines, or one of them again."""
+    table = tmp_path / "ablations.csv"
+    for latent, mean in (("sample", 1.5), ("mean", 2.5), ("sample", 3.5)):
+        into_table(table, {"C reads": "z, h", "z": latent, "mean": mean})
+    assert table.read_text() == 'C reads,z,mean\n"z, h",sample,3.5\n"z, h",mean,2.5\n'
 
 
 def test_an_agent_is_scored_again_only_if_it_is_another(evolved, tmp_path):
