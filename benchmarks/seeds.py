@@ -1,7 +1,14 @@
 """Does another seed drive as well? Scores of runs that differ in their seed, together and one by one.
 
-    for seed in 1 2 3; do ... exp_name=seed_$seed seed=$seed; done
-    python -m benchmarks.seeds runs/seed_1_3 runs/seed_2_3 runs/seed_3_3 --beside pretrained/carracing --store
+    for seed in 1 2 3; do
+      run=runs/seed_$seed
+      python -m benchmarks.costs config/carracing_laptop.yaml exp_name=seed_$seed seed=$seed
+      python -m benchmarks.costs config/carracing_laptop_2.yaml exp_name=seed_${seed}_2 seed=$seed previous_run=$run
+      python -m benchmarks.costs config/carracing_laptop_3.yaml exp_name=seed_${seed}_3 seed=$seed previous_run=${run}_2
+    done
+    cp -r pretrained/carracing runs/seed_0   # V and M of seed 0; the C that ships learned on, in a fourth run
+    cp benchmarks/results/carracing/third.npz runs/seed_0/controller/best.npz
+    python -m benchmarks.seeds runs/seed_1_3 runs/seed_2_3 runs/seed_3_3 --beside runs/seed_0 --store
 
 Each RUN is the last of the runs that its agent comes from (`previous_run`). Its agent plays --episodes tracks of the
 unmodified environment from --seed on, which have selected nothing; RUN/seeds.json keeps the scores. The interquartile
