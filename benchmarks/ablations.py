@@ -62,16 +62,12 @@ def row_of_table(name: str, latent: str, config: Config, run: RunFolder, agent: 
 
 def into_table(path: Path, row: dict) -> None:
     """Writes a row into the stored table, in place of one with the same inputs of C and the same z. Others stay."""
-    rows = []
+    rows = {}
     if path.exists():
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    same = [index for index, other in enumerate(rows) if (other["C reads"], other["z"]) == (row["C reads"], row["z"])]
-    if same:
-        rows[same[0]] = row
-    else:
-        rows.append(row)
-    write_csv(path, row, (one.values() for one in rows))
+            rows = {(stored["C reads"], stored["z"]): stored for stored in csv.DictReader(file)}
+    rows[row["C reads"], row["z"]] = row  # where the old one was
+    write_csv(path, row, (one.values() for one in rows.values()))
 
 
 def main() -> None:
@@ -88,10 +84,11 @@ def main() -> None:
     arguments = parser.parse_args(words)
     announce(arguments)
     run, rows = RunFolder(arguments.run), []
+    names = [name for name, (suffix, _) in VARIANTS.items() if suffix in arguments.rows]
     run.require_vae()
     run.require_rnn()
     for latent in arguments.latents:
-        for name in (name for name, (suffix, _) in VARIANTS.items() if suffix in arguments.rows):
+        for name in names:
             settings = settings_of(run, name, latent, overrides)
             config = configuration.load(run.path / "config.yaml", settings)
             print(f"\n{name}, z: {latent}", flush=True)
